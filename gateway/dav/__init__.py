@@ -1,0 +1,1 @@
+"""WebDAV as a reverse proxy sees it."""

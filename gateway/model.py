@@ -1,0 +1,165 @@
+"""The records the gateway keeps, and the words they are made of.
+
+The wire has its own types in `ocm/`; a role turns one into the other in one visible line.
+Times are integer seconds since the epoch and end in `_at`; durations end in `_seconds`.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+Authority = NewType("Authority", str)
+"""host or host:port in its one canonical spelling, made by `ocm.address.authority` alone."""
+
+
+class Permission(StrEnum):
+    """What a Share grants (draft 03, 6.1 webdav.permissions)."""
+
+    READ = "read"
+    WRITE = "write"
+    SHARE = "share"
+
+
+class ResourceType(StrEnum):
+    """What a Share is of (draft 03, 6.1)."""
+
+    FILE = "file"
+    FOLDER = "folder"
+
+
+class SentState(StrEnum):
+    """Where a Share that we send stands."""
+
+    PENDING = "pending"  # recorded; the Receiving Server has not taken it yet
+    SENT = "sent"  # the Receiving Server took it; its user has not answered
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    REFUSED = "refused"  # the Receiving Server said no, or was given up on
+    REVOKED = "revoked"  # by our user
+
+    @property
+    def opens(self) -> bool:
+        """Whether a Share in this state gives access to its Resource."""
+        return self in (SentState.PENDING, SentState.SENT, SentState.ACCEPTED)
+
+
+class ReceivedState(StrEnum):
+    """Where a Share that we received stands."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    UNSHARED = "unshared"  # by the other side
+
+
+@dataclass(frozen=True, slots=True)
+class SentShare:
+    """A Share of a local Resource with a Party at another server. We are the Sending Server.
+
+    `provider_id` is also the id in its WebDAV address. `resource` is the path of the Resource
+    below its owner's storage root, as decoded segments. Expiration None means never.
+    """
+
+    provider_id: str
+    resource: tuple[str, ...]
+    resource_type: ResourceType
+    owner: str
+    share_with: str
+    receiving_server: Authority
+    permissions: frozenset[Permission]
+    must_exchange_token: bool
+    shared_secret: str = field(repr=False)
+    created_at: int
+    expiration_at: int | None = None
+    size: int | None = None
+    description: str = ""
+    state: SentState = SentState.PENDING
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the Resource is called; the storage root has the owner's name."""
+        return self.resource[-1] if self.resource else self.owner
+
+    def opens_at(self, now: int) -> bool:
+        """Whether this Share gives access at that second."""
+        return self.state.opens and (self.expiration_at is None or now < self.expiration_at)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedShare:
+    """A Share from another server with a local user. We are the Receiving Server.
+
+    `id` is ours; (`sending_server`, `provider_id`) is theirs and unique. `folder` is its name in
+    the user's WebDAV tree. `uri` is as the sender wrote it, absolute or relative.
+    """
+
+    id: str
+    sending_server: Authority
+    provider_id: str
+    recipient: str
+    owner: str
+    sender: str
+    name: str
+    folder: str
+    resource_type: ResourceType
+    uri: str
+    permissions: frozenset[Permission]
+    must_exchange_token: bool
+    shared_secret: str = field(repr=False)
+    received_at: int
+    expiration_at: int | None = None
+    size: int | None = None
+    description: str = ""
+    sender_display_name: str = ""
+    owner_display_name: str = ""
+    state: ReceivedState = ReceivedState.PENDING
+
+    def opens_at(self, now: int) -> bool:
+        """Whether the local user may open this Share at that second."""
+        return self.state is ReceivedState.ACCEPTED and self.live_at(now)
+
+    def live_at(self, now: int) -> bool:
+        """Whether it has not expired at that second."""
+        return self.expiration_at is None or now < self.expiration_at
+
+
+class Errand(StrEnum):
+    """What the outbox carries to another server."""
+
+    SHARE = "SHARE"  # the Share Creation Notification of a SentShare
+    SHARE_ACCEPTED = "SHARE_ACCEPTED"
+    SHARE_DECLINED = "SHARE_DECLINED"
+    SHARE_UNSHARED = "SHARE_UNSHARED"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxEntry:
+    """One errand to one server: which, about which share, when to try next, what went wrong.
+
+    `share` is the `provider_id` of a SentShare (SHARE, SHARE_UNSHARED) or the `id` of a
+    ReceivedShare (SHARE_ACCEPTED, SHARE_DECLINED).
+    """
+
+    id: str
+    errand: Errand
+    share: str
+    provider: Authority
+    created_at: int
+    next_attempt_at: int
+    attempts: int = 0
+    last_error: str = ""
+    dead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A local user, as the source of users names it."""
+
+    name: str
+    display_name: str = ""
+
+    @property
+    def shown_as(self) -> str:
+        """What other people read."""
+        return self.display_name or self.name

@@ -1,0 +1,1 @@
+"""Who may federate, and why not."""

@@ -1,0 +1,1 @@
+"""The roles: Sending Server and Receiving Server, one method for each use case."""

@@ -1,0 +1,331 @@
+"""The two ways out of the house: guarded, to the internet, and trusted, to our own storage.
+
+Guarded: https only, and the address is checked when the socket is made, after every name has been
+resolved, so that neither a rebinding name nor a literal reaches a private network (RFC 6890).
+Hosts that the configuration names for testing are exempt from both.
+Trusted: wherever the operator pointed us.
+
+Neither follows redirects, keeps cookies, reads proxy variables, decodes bodies or repeats a request
+that may have had an effect. What aiohttp raises stops here: see `errors.py`.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from gateway import __version__
+from gateway.errors import (
+    BackendFailed,
+    BackendTimeout,
+    BackendUnavailable,
+    GatewayError,
+    ProviderFailed,
+    ProviderRefused,
+    ProviderTimeout,
+)
+from gateway.model import Authority
+
+USER_AGENT = f"ocm-gateway/{__version__}"
+REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND"})
+"""Methods without effect: asked once more when a kept-alive connection turns out to be dead."""
+
+_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Which of our errors stands for which failure of a way out."""
+
+    failed: type[GatewayError]
+    unreachable: type[GatewayError]
+    timeout: type[GatewayError]
+    whose: str
+
+
+PROVIDER = Faults(ProviderFailed, ProviderFailed, ProviderTimeout, "the other server")
+BACKEND = Faults(BackendFailed, BackendUnavailable, BackendTimeout, "the storage")
+
+Body = bytes | AsyncIterator[bytes] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response whose head has arrived. Header values are text; bodies come as they were sent."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    chunks: AsyncIterator[bytes]
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body, of at most `limit` bytes; ProviderFailed above that."""
+        body = bytearray()
+        async for chunk in self.chunks:
+            body += chunk
+            if len(body) > limit:
+                raise ProviderFailed("the answer is too large", detail=f"over {limit} bytes")
+        return bytes(body)
+
+
+class Transport:
+    """One way out, over pooled connections.
+
+    Built by `guarded` or `trusted`; closed by whoever opened it.
+    """
+
+    def __init__(self, connector: Callable[..., aiohttp.TCPConnector], faults: Faults) -> None:
+        timeout = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=10, sock_read=120)
+        self._faults = faults
+        self._pooled = _session(connector(), timeout)
+        # A stale kept-alive connection must not cost an upload, so those start on a fresh one.
+        self._fresh = _session(connector(force_close=True), timeout)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pooled.close()
+        await self._fresh.close()
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | CIMultiDict[str] | None = None,
+        body: Body = None,
+        total_seconds: float | None = None,
+        idle_seconds: float = 120,
+    ) -> AsyncIterator[Answer]:
+        """Send one request and yield the Answer; `url` goes out byte for byte.
+
+        `idle_seconds` is the longest silence, `total_seconds` the longest the whole may take.
+        Raises this way's errors for everything that goes wrong up to the end of the body; leaving
+        early closes the connection.
+        """
+        sent: CIMultiDict[str] = CIMultiDict(headers or {})
+        sent.setdefault("User-Agent", USER_AGENT)
+        sent.setdefault("Accept-Encoding", "identity")
+        timeout = aiohttp.ClientTimeout(
+            total=total_seconds, sock_connect=10, sock_read=idle_seconds
+        )
+        repeatable = method in REPEATABLE and not isinstance(body, AsyncIterator)
+        session = self._pooled if repeatable else self._fresh
+        with self._mapped():
+            try:
+                response = await self._open(session, method, url, sent, body, timeout)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                if not repeatable or isinstance(error, aiohttp.ClientConnectorError):
+                    raise
+                response = await self._open(session, method, url, sent, body, timeout)
+        finished = False
+
+        async def chunks() -> AsyncIterator[bytes]:
+            nonlocal finished
+            with self._mapped():
+                async for chunk in response.content.iter_any():
+                    yield chunk
+            finished = True
+
+        try:
+            yield Answer(response.status, response.headers, chunks())
+        finally:
+            if finished:
+                response.release()
+            else:
+                response.close()
+
+    async def _open(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: str,
+        headers: CIMultiDict[str],
+        body: Body,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
+    ) -> aiohttp.ClientResponse:
+        return await session.request(
+            method,
+            URL(url, encoded=True),
+            headers=headers,
+            data=body,
+            allow_redirects=False,
+            skip_auto_headers=_AUTOMATIC,
+            timeout=timeout,
+        )
+
+    def _mapped(self) -> "_Mapped":
+        return _Mapped(self._faults)
+
+
+class _Mapped:
+    """Turns what aiohttp raises inside the block into this way's errors."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        faults = self._faults
+        match error:
+            case None | GatewayError():
+                return
+            case asyncio.TimeoutError():
+                raise faults.timeout(f"{faults.whose} took too long") from error
+            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
+                raise faults.failed(
+                    f"{faults.whose} has no valid TLS certificate or does not speak TLS",
+                    detail=str(error),
+                ) from error
+            case aiohttp.ClientConnectorDNSError():
+                raise faults.unreachable(
+                    f"{faults.whose} has no address", detail=str(error)
+                ) from error
+            case aiohttp.ClientConnectionError() | OSError():
+                raise faults.unreachable(
+                    f"{faults.whose} cannot be reached", detail=_cause(error)
+                ) from error
+            case aiohttp.ClientError() | ValueError():
+                raise faults.failed(
+                    f"{faults.whose} did not answer properly", detail=_cause(error)
+                ) from error
+
+
+def _cause(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _session(
+    connector: aiohttp.TCPConnector, timeout: aiohttp.ClientTimeout
+) -> aiohttp.ClientSession:
+    session = aiohttp.ClientSession(
+        connector=connector,
+        timeout=timeout,
+        auto_decompress=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        max_line_size=16 * 1024,
+        max_field_size=16 * 1024,
+    )
+    # aiohttp repeats DELETE and PUT by itself and has no public switch against it.
+    session._retry_connection = False  # noqa: SLF001
+    return session
+
+
+def trusted() -> Transport:
+    """The way to our own storage."""
+    return Transport(lambda **options: aiohttp.TCPConnector(limit=0, **options), BACKEND)
+
+
+@dataclass(frozen=True, slots=True)
+class TestingHosts:
+    """Hosts for which plain http and private addresses are allowed: `host` or `host:port`."""
+
+    entries: frozenset[str] = frozenset()
+
+    def __contains__(self, authority: object) -> bool:
+        return isinstance(authority, str) and (
+            authority in self.entries or _host_of(authority) in self.entries
+        )
+
+
+def _host_of(authority: str) -> str:
+    host, colon, port = authority.rpartition(":")
+    return host if colon and port.isdigit() else authority
+
+
+class Guarded:
+    """The way to other OCM Servers: the address guard, and the exemption of testing hosts."""
+
+    def __init__(self, testing: TestingHosts, admit: Callable[[Authority], None]) -> None:
+        """`admit` is asked about every server before anything is sent, and raises Refused."""
+        self._testing = testing
+        self._admit = admit
+        self._closed_in = Transport(_guarded_connector, PROVIDER)
+        self._wide_open = Transport(_open_connector, PROVIDER)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._closed_in.close()
+        await self._wide_open.close()
+
+    def schemes(self, provider: Authority) -> tuple[str, ...]:
+        """Which URL schemes may be used with that server, the likelier first."""
+        return ("http", "https") if provider in self._testing else ("https",)
+
+    @asynccontextmanager
+    async def request(
+        self, provider: Authority, method: str, url: str, **options: Any
+    ) -> AsyncIterator[Answer]:
+        """As `Transport.request`, to a URL of that server and no other.
+
+        Raises Refused where policy says no, ProviderRefused for a URL that is not the server's or
+        not https.
+        """
+        self._admit(provider)
+        parts = URL(url, encoded=True)
+        if authority_of(parts) != provider:
+            raise ProviderRefused(
+                "the address belongs to another server", detail=f"{url} is not at {provider}"
+            )
+        if parts.scheme not in self.schemes(provider):
+            raise ProviderRefused("the address is not https", detail=url)
+        way = self._wide_open if provider in self._testing else self._closed_in
+        async with way.request(method, url, **options) as answer:
+            yield answer
+
+
+def authority_of(url: URL) -> str:
+    """host[:port] of a URL, spelled as an Authority: lower case, no default https port."""
+    host = (url.raw_host or "").rstrip(".").lower()
+    if ":" in host:
+        host = f"[{host}]"
+    port = url.port
+    return host if port is None or port == 443 else f"{host}:{port}"
+
+
+def _open_connector(**options: Any) -> aiohttp.TCPConnector:
+    return aiohttp.TCPConnector(limit=200, limit_per_host=20, **options)
+
+
+def _guarded_connector(**options: Any) -> aiohttp.TCPConnector:
+    return aiohttp.TCPConnector(
+        limit=200, limit_per_host=20, socket_factory=_guarded_socket, **options
+    )
+
+
+def _guarded_socket(info: tuple[Any, ...]) -> socket.socket:
+    family, kind, protocol, _, address = info
+    if not routable(str(address[0])):
+        raise OSError(f"{address[0]} is not an address of the public internet")
+    return socket.socket(family, kind, protocol)
+
+
+def routable(address: str) -> bool:
+    """Whether an IP address belongs to the public internet (RFC 6890).
+
+    Looks through IPv4-mapped, 6to4 and NAT64 (RFC 6052) addresses; Teredo and zoned ones are not
+    followed anywhere.
+    """
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.scope_id or ip.teredo:
+            return False
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if ip in _NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner:
+            return routable(str(inner))
+    return ip.is_global and not ip.is_multicast

@@ -1,0 +1,1 @@
+"""The faces: HTTP in, one call, the answer back out."""
