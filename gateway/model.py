@@ -57,7 +57,9 @@ class SentShare:
     """A Share of a local Resource with a Party at another server. We are the Sending Server.
 
     `provider_id` is also the id in its WebDAV address. `resource` is the path of the Resource
-    below its owner's storage root, as decoded segments. Expiration None means never.
+    below its owner's storage root, as decoded segments. Expiration None means never;
+    `must_exchange_token` None means that it is settled at delivery, by what the Receiving Server
+    can.
     """
 
     provider_id: str
@@ -67,7 +69,7 @@ class SentShare:
     share_with: str
     receiving_server: Authority
     permissions: frozenset[Permission]
-    must_exchange_token: bool
+    must_exchange_token: bool | None
     shared_secret: str = field(repr=False)
     created_at: int
     expiration_at: int | None = None

@@ -81,7 +81,14 @@ class Transport:
     Built by `guarded` or `trusted`; closed by whoever opened it.
     """
 
-    def __init__(self, connector: Callable[..., aiohttp.TCPConnector], faults: Faults) -> None:
+    def __init__(
+        self,
+        connector: Callable[..., aiohttp.TCPConnector],
+        faults: Faults,
+        *,
+        idle_seconds: float = 120,
+    ) -> None:
+        self._idle_seconds = idle_seconds
         timeout = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=10, sock_read=120)
         self._faults = faults
         self._pooled = _session(connector(), timeout)
@@ -102,7 +109,7 @@ class Transport:
         headers: Mapping[str, str] | CIMultiDict[str] | None = None,
         body: Body = None,
         total_seconds: float | None = None,
-        idle_seconds: float = 120,
+        idle_seconds: float | None = None,
     ) -> AsyncIterator[Answer]:
         """Send one request and yield the Answer; `url` goes out byte for byte.
 
@@ -114,7 +121,7 @@ class Transport:
         sent.setdefault("User-Agent", USER_AGENT)
         sent.setdefault("Accept-Encoding", "identity")
         timeout = aiohttp.ClientTimeout(
-            total=total_seconds, sock_connect=10, sock_read=idle_seconds
+            total=total_seconds, sock_connect=10, sock_read=idle_seconds or self._idle_seconds
         )
         repeatable = method in REPEATABLE and not isinstance(body, AsyncIterator)
         session = self._pooled if repeatable else self._fresh
@@ -221,9 +228,13 @@ def _session(
     return session
 
 
-def trusted() -> Transport:
-    """The way to our own storage."""
-    return Transport(lambda **options: aiohttp.TCPConnector(limit=0, **options), BACKEND)
+def trusted(*, idle_seconds: float) -> Transport:
+    """The way to our own storage; `idle_seconds` is the longest silence it is allowed."""
+    return Transport(
+        lambda **options: aiohttp.TCPConnector(limit=0, **options),
+        BACKEND,
+        idle_seconds=idle_seconds,
+    )
 
 
 @dataclass(frozen=True, slots=True)

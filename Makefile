@@ -1,0 +1,78 @@
+# Everything one does with this tree. `make help` lists it.
+
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := gateway tests bench
+
+# Any Python from 3.11 on will do; name another with `make setup PYTHON=/path/to/python3`.
+PYTHON ?=
+find_python = for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then break; fi; \
+	  python=; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "No Python 3.11 or newer found (tried$(PYTHON:%= %) python3 python3.13 python3.12 python3.11)." >&2; \
+	  echo "Install one, or name one with PYTHON=/path/to/python3." >&2; \
+	  exit 1; \
+	fi
+
+# The environment is made anew when its interpreter is gone, else only brought up to date.
+install = @set -eu; $(find_python); \
+	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then "$$python" -m venv --clear $(VENV); fi; \
+	echo "Installing $< into $(VENV)"; \
+	rm -f $(VENV)/run-ready $(VENV)/dev-ready; \
+	export PIP_DISABLE_PIP_VERSION_CHECK=1; \
+	$(BIN)/python -m pip install --quiet --require-hashes -r $<; \
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .; \
+	touch $@
+
+# `make run` is content with what developers have installed, so that it never undoes it.
+ready = $(if $(wildcard $(VENV)/dev-ready),$(VENV)/dev-ready,$(VENV)/run-ready)
+
+.PHONY: help run setup servers format lint test bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(ready) ## try it out: two gateways with storage of their own, on this machine; Ctrl-C ends them
+	@trap : INT; $(BIN)/ocm-gateway demo || [ $$? -eq 130 ]
+
+setup: $(VENV)/dev-ready ## install what developers need into .venv (needs Python 3.11 or newer)
+
+servers: ## install the real servers of the tests (Apache, nginx, litmus) where that is allowed
+	@sh tests/setup.sh
+
+format: setup ## lay out the code
+	@$(BIN)/ruff format $(SOURCES)
+	@$(BIN)/ruff check --fix $(SOURCES)
+
+lint: setup ## check layout, style and types
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/mypy
+
+test: setup servers lint ## check everything: lint, then all tests against real servers
+	@$(BIN)/python -m pytest
+
+bench: setup ## measure how fast it is
+	@$(BIN)/python -m bench
+
+lock: build/uv/bin/uv ## choose the newest allowed dependencies and write both lock files
+	@for lock in "--extra demo -o requirements.lock" "--extra dev -o requirements-dev.lock"; do \
+	  build/uv/bin/uv pip compile pyproject.toml $$lock --quiet --upgrade --universal \
+	    --python-version 3.11 --generate-hashes --no-header --no-annotate || exit; \
+	done
+
+clean: ## remove what the targets made, but for the demo's state
+	rm -rf $(VENV) build dist ocm_gateway.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/dev-ready: requirements-dev.lock
+	$(install)
+
+$(VENV)/run-ready: requirements.lock
+	$(install)
+
+build/uv/bin/uv:
+	@set -eu; $(find_python); "$$python" -m venv build/uv; \
+	build/uv/bin/python -m pip install --quiet --disable-pip-version-check uv

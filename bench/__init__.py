@@ -1,0 +1,1 @@
+"""Benchmarks: how fast the gateway is, on the machine at hand."""

@@ -1,0 +1,267 @@
+"""The one place where the parts meet: everything is opened, joined and closed here."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import aiohttp_jinja2
+from aiohttp import web
+from jinja2 import FileSystemLoader, select_autoescape
+
+from gateway import __version__, config, metrics
+from gateway.config import Config
+from gateway.dav.locks import LockSeal
+from gateway.httpsig.message import Profile
+from gateway.logs import event
+from gateway.ocm.address import authority
+from gateway.policy import doorkeeper
+from gateway.providers.client import ProviderClient
+from gateway.providers.discovery import Discoveries
+from gateway.providers.identity import Identity
+from gateway.providers.keys import ProviderKeys
+from gateway.providers.ring import Ring, open_ring
+from gateway.sharing import ours as ours_
+from gateway.sharing.access import Access
+from gateway.sharing.others import Others
+from gateway.sharing.ours import Ours
+from gateway.sharing.outbox import Outbox
+from gateway.sharing.parties import Parties
+from gateway.sharing.receiving import Receiving
+from gateway.sharing.sending import Sending
+from gateway.sharing.storage import Storage
+from gateway.sharing.visiting import Visiting
+from gateway.store import replays
+from gateway.store.state import State, open_state
+from gateway.transport import Guarded, TestingHosts, Transport, trusted
+from gateway.web.federation import Federation
+from gateway.web.management import management_app
+from gateway.web.middleware import Limits, around
+from gateway.web.pages.home import home
+from gateway.web.requests import expect_later
+from gateway.web.routes import DoorWay, dispatcher
+from gateway.web.webdav import Doors
+
+Clock = Callable[[], int]
+
+_SWEEP_SECONDS = 600
+_DRAIN_SECONDS = 30
+_LINE_BYTES = 16 * 1024
+_TEMPLATES = Path(__file__).parent / "web" / "templates"
+
+
+def _now() -> int:
+    return int(time.time())
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """All the parts of one gateway, open. The command line uses the same ones beside a server."""
+
+    settings: Config
+    ours: Ours
+    state: State
+    ring: Ring
+    others: Others
+    storage: Storage
+    parties: Parties
+    access: Access
+    outbox: Outbox
+    sending: Sending
+    receiving: Receiving
+    visiting: Visiting
+
+
+@asynccontextmanager
+async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[Gateway]:
+    """Everything but the listeners. Raises Unavailable when the state cannot be opened."""
+    state = await open_state(
+        settings.state.folder, settings.state.database_file, settings.state.key_path
+    )
+    try:
+        ours = ours_.from_config(settings)
+        ring = await open_ring(state.database, state.vault, ours.authority, clock())
+        keeper = doorkeeper.from_config(settings.policy)
+        testing = TestingHosts(frozenset(authority(host) for host in settings.testing.hosts))
+        guarded = Guarded(testing, keeper.admit_provider)
+        way = trusted(idle_seconds=settings.limits.storage_idle_seconds)
+        try:
+            others = _others(settings, guarded, keeper, ring, state, clock)
+            yield _joined(settings, ours, state, ring, others, way, clock)
+        finally:
+            await guarded.close()
+            await way.close()
+    finally:
+        await state.close()
+
+
+def _others(
+    settings: Config,
+    guarded: Guarded,
+    keeper: doorkeeper.Doorkeeper,
+    ring: Ring,
+    state: State,
+    clock: Clock,
+) -> Others:
+    seconds = settings.limits.provider_seconds
+    discoveries = Discoveries(
+        guarded,
+        clock,
+        cache_seconds=settings.discovery.cache_seconds,
+        failure_seconds=settings.discovery.failure_seconds,
+        provider_seconds=seconds,
+    )
+    keys = ProviderKeys(
+        guarded,
+        discoveries,
+        clock,
+        cache_seconds=settings.discovery.cache_seconds,
+        provider_seconds=seconds,
+    )
+    identity = Identity(
+        keys,
+        state.database,
+        clock,
+        required=settings.signatures.required,
+        profile=Profile(settings.signatures.profile.value),
+        max_age_seconds=settings.signatures.max_age_seconds,
+        skew_seconds=settings.signatures.skew_seconds,
+    )
+    client = ProviderClient(guarded, ring, clock, provider_seconds=seconds)
+    return Others(keeper, discoveries, identity, client, guarded)
+
+
+def _joined(
+    settings: Config,
+    ours: Ours,
+    state: State,
+    ring: Ring,
+    others: Others,
+    way: Transport,
+    clock: Clock,
+) -> Gateway:
+    storage = Storage(settings.storage, way, ours.origin)
+    parties = Parties(settings.users, storage, per_user=settings.storage.per_user)
+    outbox = Outbox(state, settings.outbox, clock)
+    access = Access(
+        ours,
+        state,
+        ring,
+        others.doorkeeper,
+        storage,
+        clock,
+        lifetime_seconds=settings.tokens.lifetime_seconds,
+    )
+    return Gateway(
+        settings=settings,
+        ours=ours,
+        state=state,
+        ring=ring,
+        others=others,
+        storage=storage,
+        parties=parties,
+        access=access,
+        outbox=outbox,
+        sending=Sending(ours, state, others, storage, access, outbox, clock),
+        receiving=Receiving(ours, state, others, parties, outbox, clock),
+        visiting=Visiting(ours, state, others, clock),
+    )
+
+
+def public_app(gateway: Gateway) -> web.Application:
+    """The public listener: discovery, the OCM API, and the WebDAV doors."""
+    settings, ours = gateway.settings, gateway.ours
+    limits = Limits(settings)
+    federation = Federation(
+        ours,
+        gateway.ring,
+        gateway.sending,
+        gateway.receiving,
+        limits,
+        body_bytes=settings.limits.ocm_body_bytes,
+    )
+    doors = Doors(
+        settings,
+        gateway.access,
+        gateway.visiting,
+        gateway.parties,
+        gateway.storage,
+        limits,
+        LockSeal(gateway.state.vault.lock_key),
+    )
+    routes = federation.routes() | {"/": home(ours)}
+    dispatch = dispatcher(
+        routes,
+        (
+            DoorWay("dav.shares", ours.shares, doors.shares),
+            DoorWay("dav.received", ours.received, doors.received),
+        ),
+    )
+    app = web.Application(middlewares=[around(settings)])
+    aiohttp_jinja2.setup(
+        app, loader=FileSystemLoader(_TEMPLATES), autoescape=select_autoescape(default=True)
+    )
+    app.router.add_route("*", "/{path:.*}", dispatch, expect_handler=expect_later)
+    return app
+
+
+@asynccontextmanager
+async def listening(gateway: Gateway) -> AsyncIterator[None]:
+    """Both listeners open and the outbox at work."""
+    runners = []
+    tasks = [asyncio.create_task(gateway.outbox.work()), asyncio.create_task(_sweep(gateway))]
+    metrics.build.labels(version=__version__).set(1)
+    try:
+        for app, address in (
+            (public_app(gateway), gateway.settings.public.listen),
+            (management_app(gateway.state, gateway.storage), gateway.settings.management.listen),
+        ):
+            runner = web.AppRunner(
+                app,
+                access_log=None,
+                auto_decompress=False,
+                max_line_size=_LINE_BYTES,
+                max_field_size=_LINE_BYTES,
+                shutdown_timeout=_DRAIN_SECONDS,
+            )
+            runners.append(runner)
+            await runner.setup()
+            host, _, port = address.rpartition(":")
+            await web.TCPSite(runner, host.strip("[]"), int(port), reuse_address=True).start()
+        yield
+    finally:
+        for runner in runners:
+            await runner.cleanup()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _sweep(gateway: Gateway) -> None:
+    """Forget, now and then, what has expired."""
+    while True:
+        await gateway.state.database.write(partial(replays.sweep, now=_now()))
+        await asyncio.sleep(_SWEEP_SECONDS)
+
+
+async def serve(settings: Config) -> None:
+    """Run a gateway until SIGTERM or SIGINT; transfers that run may finish first."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    for warning in config.warnings(settings):
+        event("configuration", level="warning", warning=warning)
+    async with open_gateway(settings) as gateway, listening(gateway):
+        event(
+            "listening",
+            origin=gateway.ours.origin,
+            public=settings.public.listen,
+            management=settings.management.listen,
+        )
+        await stop.wait()
+        event("stopping")

@@ -1,0 +1,105 @@
+"""What every command needs: the configuration, a gateway, an answer in words or in JSON, an exit
+code."""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from gateway import config, logs
+from gateway.app import Gateway, open_gateway
+from gateway.config import Config, Misconfigured
+from gateway.errors import GatewayError, Malformed
+
+Result = TypeVar("Result")
+
+DONE = 0
+FAULT = 1
+USAGE = 2
+MISCONFIGURED = 3
+REFUSED = 4
+NOT_FOUND = 5
+TRY_AGAIN = 6
+"""Exit codes, documented in docs/commands.md."""
+
+_CODE_OF_STATUS = {400: USAGE, 401: REFUSED, 403: REFUSED, 404: NOT_FOUND, 409: REFUSED}
+_TRY_AGAIN_STATUSES = frozenset({429, 502, 503, 504})
+_VARIABLE = "OCM_GATEWAY_CONFIG"
+_USUAL = Path("/etc/ocm-gateway/gateway.yaml")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", help=f"The configuration file; else ${_VARIABLE}, else {_USUAL}."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+
+
+def settings_of(path: Path | None, *, as_json: bool) -> Config:
+    """The configuration, or an exit that names all its faults."""
+    try:
+        return config.load(path or Path(os.environ.get(_VARIABLE, _USUAL)))
+    except Misconfigured as error:
+        fail(error, as_json=as_json)
+
+
+def run(
+    path: Path | None, work: Callable[[Gateway], Awaitable[Result]], *, as_json: bool
+) -> Result:
+    """Do some work with a gateway opened beside the server, if one runs."""
+    settings = settings_of(path, as_json=as_json)
+    logs.configure("error", "text")
+
+    async def opened() -> Result:
+        async with open_gateway(settings) as gateway:
+            return await work(gateway)
+
+    try:
+        return asyncio.run(opened())
+    except GatewayError as error:
+        fail(error, as_json=as_json)
+
+
+def show(answer: Any, lines: Callable[[], list[str]], *, as_json: bool) -> None:
+    """Print an answer: as JSON, or as lines for people."""
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    else:
+        for line in lines():
+            typer.echo(line)
+
+
+def fail(error: GatewayError, *, as_json: bool) -> NoReturn:
+    """Say what went wrong, on standard error or as JSON, and exit with its code."""
+    if as_json:
+        typer.echo(json.dumps({"error": described(error)}, indent=2, ensure_ascii=False))
+    elif isinstance(error, Misconfigured):
+        typer.echo("The configuration has faults:", err=True)
+        for fault in error.faults:
+            typer.echo(f"  {fault}", err=True)
+    else:
+        typer.echo(f"{error.explanation[0].upper()}{error.explanation[1:]}.", err=True)
+    raise typer.Exit(_code(error))
+
+
+def described(error: GatewayError) -> dict[str, Any]:
+    """An error as JSON."""
+    facts: dict[str, Any] = {"code": error.code, "message": error.message, "detail": error.detail}
+    if isinstance(error, Misconfigured):
+        facts["faults"] = error.faults
+    if isinstance(error, Malformed) and error.fields:
+        facts["fields"] = dict(error.fields)
+    return facts
+
+
+def _code(error: GatewayError) -> int:
+    if isinstance(error, Misconfigured):
+        return MISCONFIGURED
+    if error.status in _TRY_AGAIN_STATUSES:
+        return TRY_AGAIN
+    return _CODE_OF_STATUS.get(error.status, FAULT)

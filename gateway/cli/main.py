@@ -1,0 +1,32 @@
+"""The command `ocm-gateway`: every command, one file each."""
+
+import typer
+
+from gateway import __version__
+from gateway.cli import discover, keys, outbox, received, share
+from gateway.cli.check import check
+from gateway.cli.serve import serve
+
+app = typer.Typer(
+    help="Open Cloud Mesh for WebDAV storage that lacks it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(serve)
+app.command()(check)
+app.add_typer(share.commands, name="share")
+app.add_typer(received.commands, name="received")
+app.command()(discover.discover)
+app.add_typer(keys.commands, name="keys")
+app.add_typer(outbox.commands, name="outbox")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,32 @@
+"""`ocm-gateway outbox`: what has not reached another server yet."""
+
+import typer
+
+from gateway.app import Gateway
+from gateway.cli.console import ConfigOption, JsonOption, run, show
+from gateway.cli.records import errand, moment
+from gateway.model import OutboxEntry
+from gateway.store import outbox
+
+commands = typer.Typer(help="What other servers have yet to be told.", no_args_is_help=True)
+
+
+@commands.command("list")
+def list_(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """List the errands that wait, and those that were given up."""
+
+    async def look(gateway: Gateway) -> list[OutboxEntry]:
+        return await gateway.state.database.read(outbox.all_entries)
+
+    entries = run(config, look, as_json=as_json)
+
+    def line(entry: OutboxEntry) -> str:
+        when = "given up" if entry.dead else f"next {moment(entry.next_attempt_at)}"
+        why = f": {entry.last_error}" if entry.last_error else ""
+        return f"{entry.errand.value}  {entry.provider}  {entry.attempts} attempts, {when}{why}"
+
+    show(
+        [errand(entry) for entry in entries],
+        lambda: [line(entry) for entry in entries] or ["The outbox is empty."],
+        as_json=as_json,
+    )

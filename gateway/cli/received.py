@@ -1,0 +1,62 @@
+"""`ocm-gateway received`: what people at other servers share with local users."""
+
+from typing import Annotated
+
+import typer
+
+from gateway.app import Gateway
+from gateway.cli.console import ConfigOption, JsonOption, run, show
+from gateway.cli.records import received, received_line
+from gateway.model import ReceivedShare
+
+commands = typer.Typer(help="What was shared with people here.", no_args_is_help=True)
+
+ShareArgument = Annotated[str, typer.Argument(help="The id of the received share.")]
+RecipientOption = Annotated[
+    str | None, typer.Option("--user", "-u", help="Only this local user's.")
+]
+
+
+@commands.command("list")
+def list_(
+    user: RecipientOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """List what was shared, the newest first."""
+    shares = run(config, lambda gateway: gateway.receiving.inbox(user), as_json=as_json)
+    show(
+        [received(share) for share in shares],
+        lambda: [received_line(share) for share in shares] or ["Nothing was shared."],
+        as_json=as_json,
+    )
+
+
+@commands.command("accept")
+def accept(
+    share_id: ShareArgument,
+    user: RecipientOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Accept a share: it appears in the user's WebDAV tree."""
+
+    async def work(gateway: Gateway) -> ReceivedShare:
+        return await gateway.receiving.accept(share_id, recipient=user)
+
+    share = run(config, work, as_json=as_json)
+    show(received(share), lambda: [received_line(share)], as_json=as_json)
+
+
+@commands.command("decline")
+def decline(
+    share_id: ShareArgument,
+    user: RecipientOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decline a share, or leave one that was accepted."""
+
+    async def work(gateway: Gateway) -> ReceivedShare:
+        return await gateway.receiving.decline(share_id, recipient=user)
+
+    share = run(config, work, as_json=as_json)
+    show(received(share), lambda: [received_line(share)], as_json=as_json)

@@ -1,0 +1,95 @@
+"""The records as people and scripts read them. Secrets are not among their fields."""
+
+import time
+from typing import Any
+
+from gateway.model import OutboxEntry, ReceivedShare, SentShare
+from gateway.ocm.discovery import Discovery, encode
+
+
+def sent(share: SentShare) -> dict[str, Any]:
+    """A Share that we sent, as JSON."""
+    return {
+        "id": share.provider_id,
+        "state": share.state.value,
+        "reason": share.reason,
+        "owner": share.owner,
+        "path": "/" + "/".join(share.resource),
+        "resourceType": share.resource_type.value,
+        "shareWith": share.share_with,
+        "receivingServer": share.receiving_server,
+        "permissions": sorted(share.permissions),
+        "mustExchangeToken": share.must_exchange_token,
+        "createdAt": share.created_at,
+        "expiration": share.expiration_at,
+        "description": share.description,
+    }
+
+
+def received(share: ReceivedShare) -> dict[str, Any]:
+    """A Share that we received, as JSON."""
+    return {
+        "id": share.id,
+        "state": share.state.value,
+        "providerId": share.provider_id,
+        "sendingServer": share.sending_server,
+        "recipient": share.recipient,
+        "name": share.name,
+        "folder": share.folder,
+        "resourceType": share.resource_type.value,
+        "owner": share.owner,
+        "sender": share.sender,
+        "senderDisplayName": share.sender_display_name,
+        "ownerDisplayName": share.owner_display_name,
+        "description": share.description,
+        "permissions": sorted(share.permissions),
+        "mustExchangeToken": share.must_exchange_token,
+        "receivedAt": share.received_at,
+        "expiration": share.expiration_at,
+    }
+
+
+def errand(entry: OutboxEntry) -> dict[str, Any]:
+    """An errand in the outbox, as JSON."""
+    return {
+        "id": entry.id,
+        "errand": entry.errand.value,
+        "share": entry.share,
+        "provider": entry.provider,
+        "createdAt": entry.created_at,
+        "nextAttemptAt": entry.next_attempt_at,
+        "attempts": entry.attempts,
+        "lastError": entry.last_error,
+        "givenUp": entry.dead,
+    }
+
+
+def found(document: Discovery) -> dict[str, Any]:
+    """A discovery document, in the members of this generation."""
+    return encode(document)
+
+
+def sent_line(share: SentShare) -> str:
+    """A Share that we sent, in a line."""
+    path = "/" + "/".join(share.resource)
+    until = f", until {moment(share.expiration_at)}" if share.expiration_at else ""
+    why = f" ({share.reason})" if share.reason else ""
+    rights = " ".join(sorted(share.permissions))
+    return (
+        f"{share.provider_id}  {share.state.value:9}  {share.owner}:{path} -> {share.share_with}"
+        f"  [{rights}{until}]{why}"
+    )
+
+
+def received_line(share: ReceivedShare) -> str:
+    """A Share that we received, in a line."""
+    rights = " ".join(sorted(share.permissions))
+    return (
+        f"{share.id}  {share.state.value:9}  {share.folder} for {share.recipient}"
+        f"  from {share.sender}  [{rights}]"
+    )
+
+
+def moment(seconds: int) -> str:
+    """A time, in UTC."""
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))

@@ -1,0 +1,140 @@
+"""`ocm-gateway share`: what local users share with people at other servers."""
+
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from gateway.app import Gateway
+from gateway.cli.console import REFUSED, ConfigOption, JsonOption, fail, run, show
+from gateway.cli.records import sent, sent_line
+from gateway.errors import Malformed
+from gateway.model import Permission, SentShare, SentState
+from gateway.sharing.sending import Offer
+
+commands = typer.Typer(help="Share with people at other servers.", no_args_is_help=True)
+
+OwnerOption = Annotated[str | None, typer.Option("--user", "-u", help="Only this local user's.")]
+
+
+@commands.command("create")
+def create(
+    user: Annotated[str, typer.Option("--user", "-u", help="The local user who shares.")],
+    path: Annotated[str, typer.Argument(help="What: a path in the user's files.")],
+    share_with: Annotated[str, typer.Argument(help="With whom: user@host[:port].")],
+    permissions: Annotated[
+        str, typer.Option("--permissions", "-p", help="Out of read, write, share; by commas.")
+    ] = "read",
+    expires: Annotated[
+        str | None,
+        typer.Option(help="Until when: 2027-01-31, 2027-01-31T12:00:00Z, seconds, or +30d/+12h."),
+    ] = None,
+    exchange: Annotated[
+        bool | None,
+        typer.Option(
+            "--must-exchange-token/--no-exchange",
+            help="Demand the token exchange, or do without; else it is used where possible.",
+        ),
+    ] = None,
+    description: Annotated[str, typer.Option(help="A note for the recipient.")] = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Share a file or folder. Exits with 4 when the other server refuses."""
+    try:
+        offer = Offer(
+            user=user,
+            path=path,
+            share_with=share_with.strip(),
+            permissions=_permissions(permissions),
+            expiration_at=_moment(expires),
+            must_exchange_token=exchange,
+            description=description,
+        )
+    except Malformed as error:
+        fail(error, as_json=as_json)
+    share = run(config, lambda gateway: gateway.sending.create_share(offer), as_json=as_json)
+    show(sent(share), lambda: _outcome(share), as_json=as_json)
+    if share.state is SentState.REFUSED:
+        raise typer.Exit(REFUSED)
+
+
+@commands.command("list")
+def list_(
+    user: OwnerOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """List the shares, the newest first."""
+    shares = run(config, lambda gateway: gateway.sending.all(user), as_json=as_json)
+    show(
+        [sent(share) for share in shares],
+        lambda: [sent_line(share) for share in shares] or ["Nothing is shared."],
+        as_json=as_json,
+    )
+
+
+@commands.command("show")
+def show_(
+    share_id: Annotated[str, typer.Argument(help="The id of the share.")],
+    user: OwnerOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one share."""
+
+    async def find(gateway: Gateway) -> SentShare:
+        return await gateway.sending.by_id(share_id, owner=user)
+
+    share = run(config, find, as_json=as_json)
+    show(sent(share), lambda: [sent_line(share)], as_json=as_json)
+
+
+@commands.command("revoke")
+def revoke(
+    share_id: Annotated[str, typer.Argument(help="The id of the share.")],
+    user: OwnerOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Withdraw a share. Access ends at once; the other server is told."""
+
+    async def withdraw(gateway: Gateway) -> SentShare:
+        return await gateway.sending.revoke(share_id, owner=user)
+
+    share = run(config, withdraw, as_json=as_json)
+    show(sent(share), lambda: [sent_line(share)], as_json=as_json)
+
+
+def _outcome(share: SentShare) -> list[str]:
+    match share.state:
+        case SentState.PENDING:
+            return [sent_line(share), "Not delivered yet; it will be tried again."]
+        case SentState.REFUSED:
+            return [sent_line(share), f"Refused: {share.reason}"]
+    return [sent_line(share)]
+
+
+def _permissions(text: str) -> frozenset[Permission]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    unknown = sorted(set(words) - set(Permission))
+    if unknown or not words:
+        raise Malformed(
+            f"permissions are read, write and share, not {', '.join(unknown) or 'none'}"
+        )
+    return frozenset(Permission(word) for word in words)
+
+
+def _moment(text: str | None) -> int | None:
+    """Seconds since the epoch of a date, a time, or an interval from now."""
+    if text is None:
+        return None
+    if text.isdigit():
+        return int(text)
+    if text.startswith("+") and text[1:-1].isdigit() and text[-1] in "dhms":
+        unit = {"d": 86_400, "h": 3600, "m": 60, "s": 1}[text[-1]]
+        return int(time.time()) + int(text[1:-1]) * unit
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Malformed(f"{text!r} is not a date, a time or an interval like +30d") from error
+    return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp())

@@ -1,0 +1,439 @@
+"""The configuration: one YAML file, checked once, all faults reported together.
+
+Every setting stands with a comment in `config/gateway.yaml`. Secrets come as files (`*_file`) or
+inline for trials; relative paths are relative to the configuration file.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from yarl import URL
+
+from gateway.errors import GatewayError
+
+
+class Misconfigured(GatewayError):
+    """The configuration cannot be used; `faults` says everything that is wrong with it."""
+
+    code = "MISCONFIGURED"
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, and unknown names are faults."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _absolute(path: Path, info: ValidationInfo) -> Path:
+    base = (info.context or {}).get("folder")
+    return (base / path) if base else path
+
+
+def _listen(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise ValueError("is not host:port")
+    return value
+
+
+def _web_url(value: str) -> str:
+    url = URL(value, encoded=True)
+    if url.scheme not in ("http", "https") or not url.raw_host:
+        raise ValueError("is not an http(s) URL")
+    if url.raw_user or url.raw_password or url.raw_query_string or url.raw_fragment:
+        raise ValueError("carries a user, query or fragment")
+    return value.rstrip("/")
+
+
+def _origin(value: str) -> str:
+    value = _web_url(value)
+    if URL(value, encoded=True).raw_path not in ("", "/"):
+        raise ValueError("has a path; an origin is scheme://host[:port]")
+    return value.lower()
+
+
+def _public_path(value: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value) or {"..", "."} & set(value.split("/")):
+        raise ValueError("is not a path like /remote/dav")
+    return value
+
+
+def _domain_pattern(value: str) -> str:
+    label = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+    if not re.fullmatch(rf"(\*\.)?({label}(\.{label})*\.?|\[[0-9A-Fa-f:.]+\])(:\d{{1,5}})?", value):
+        raise ValueError(f"{value!r} is not a domain, host:port or *.suffix")
+    return value
+
+
+FilePath = Annotated[Path, AfterValidator(_absolute)]
+Listen = Annotated[str, AfterValidator(_listen)]
+WebUrl = Annotated[str, AfterValidator(_web_url)]
+PublicPath = Annotated[str, AfterValidator(_public_path)]
+DomainPattern = Annotated[str, AfterValidator(_domain_pattern)]
+
+
+class Paths(Section):
+    """Where the gateway's own addresses lie below the public origin."""
+
+    ocm: PublicPath = "/ocm"
+    shares: PublicPath = "/remote/dav/ocm"
+    received: PublicPath = "/remote/dav/received"
+
+    @model_validator(mode="after")
+    def _apart(self) -> "Paths":
+        values = [f"{path}/" for path in (self.ocm, self.shares, self.received)]
+        for one in values:
+            if any(other.startswith(one) for other in values if other is not one):
+                raise ValueError("the paths must not lie within one another")
+        return self
+
+
+class Public(Section):
+    """How the world sees this server."""
+
+    origin: Annotated[str, AfterValidator(_origin)]
+    listen: Listen = "127.0.0.1:8080"
+    provider: str = Field(default="OCM gateway", max_length=200)
+    trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    paths: Paths = Paths()
+
+
+class Management(Section):
+    """The listener for probes and metrics, never for the world."""
+
+    listen: Listen = "127.0.0.1:8081"
+
+
+class State(Section):
+    """Where the database and the key that encrypts its secrets live."""
+
+    folder: FilePath = Field(default=Path("state"), validate_default=True)
+    database: str = "gateway.sqlite"
+    key_file: FilePath | None = None
+
+    @property
+    def database_file(self) -> Path:
+        """The SQLite file."""
+        return self.folder / self.database
+
+    @property
+    def key_path(self) -> Path:
+        """The key file."""
+        return self.key_file or self.folder / "secret.key"
+
+
+class CredentialKind(StrEnum):
+    """How the gateway logs in to the storage."""
+
+    BASIC = "basic"
+    BEARER_FILE = "bearer_file"
+    PER_USER = "per_user"
+    NONE = "none"
+
+
+class Credentials(Section):
+    """The internal credentials that replace a caller's."""
+
+    kind: CredentialKind = CredentialKind.NONE
+    username: str = ""
+    password: str = Field(default="", repr=False)
+    password_file: FilePath | None = None
+    token_file: FilePath | None = None
+    folder: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Credentials":
+        needed = {
+            CredentialKind.BASIC: bool(self.username and (self.password or self.password_file)),
+            CredentialKind.BEARER_FILE: bool(self.token_file),
+            CredentialKind.PER_USER: bool(self.folder),
+            CredentialKind.NONE: True,
+        }
+        if not needed[self.kind]:
+            wanted = {
+                CredentialKind.BASIC: "username and password_file (or password)",
+                CredentialKind.BEARER_FILE: "token_file",
+                CredentialKind.PER_USER: "folder",
+            }[self.kind]
+            raise ValueError(f"kind {self.kind.value} needs {wanted}")
+        return self
+
+    @field_validator("password_file", "token_file", "folder")
+    @classmethod
+    def _readable(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.exists():
+            raise ValueError(f"{path} does not exist")
+        return path
+
+
+class Quirks(Section):
+    """How the storage differs from a plain class 2 WebDAV server."""
+
+    atomic_put: bool = False
+    conditional_put: bool = False
+    chunked_put: bool = True
+    raw_hrefs: bool = False
+    fold_case: bool = False
+    fold_unicode: bool = False
+    windows_names: bool = False
+    locks: bool = True
+
+
+class Storage(Section):
+    """The WebDAV storage behind the gateway."""
+
+    url: WebUrl
+    path: str = "/{user}"
+    credentials: Credentials = Credentials()
+    quirks: Quirks = Quirks()
+
+    @field_validator("path")
+    @classmethod
+    def _template(cls, value: str) -> str:
+        segments = [part for part in value.split("/") if part]
+        if not value.startswith("/") or any(part in (".", "..") for part in segments):
+            raise ValueError("is not an absolute path template such as /home/{user}")
+        if "{" in value.replace("{user}", "") or "}" in value.replace("{user}", ""):
+            raise ValueError("may hold {user} and no other placeholder")
+        return value
+
+    @property
+    def per_user(self) -> bool:
+        """Whether each user has a storage root of their own."""
+        return "{user}" in self.path
+
+
+class UserSource(StrEnum):
+    """Who says who is a local user."""
+
+    STORAGE = "storage"
+    HEADER = "header"
+    LIST = "list"
+
+
+class ListedUser(Section):
+    """One user of the configuration's own list."""
+
+    name: str = Field(min_length=1, max_length=255)
+    display_name: str = ""
+    password: str = Field(default="", repr=False)
+    password_file: FilePath | None = None
+
+
+class Users(Section):
+    """Where local users come from."""
+
+    source: UserSource = UserSource.STORAGE
+    header: str = "X-Remote-User"
+    list: tuple[ListedUser, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of_a_name(self) -> "Users":
+        names = [user.name for user in self.list]
+        if len(names) != len(set(names)):
+            raise ValueError("a name stands twice in the list")
+        if self.source is UserSource.LIST and not names:
+            raise ValueError("source list needs a list of users")
+        return self
+
+
+class SignatureProfile(StrEnum):
+    """Which signatures are good enough."""
+
+    STRICT = "strict"
+    COMPATIBLE = "compatible"
+
+
+class Signatures(Section):
+    """HTTP Message Signatures of other servers."""
+
+    required: bool = True
+    profile: SignatureProfile = SignatureProfile.COMPATIBLE
+    max_age_seconds: int = Field(default=300, ge=5, le=3600)
+    skew_seconds: int = Field(default=60, ge=0, le=600)
+
+
+class Sharing(Section):
+    """What we offer, and what our users may do."""
+
+    send: bool = True
+    receive: bool = True
+    require_exchange: bool = False
+    max_expiration_days: int | None = Field(default=None, ge=1)
+
+
+class Tokens(Section):
+    """Access tokens that we issue."""
+
+    lifetime_seconds: int = Field(default=300, ge=1, le=86400)
+
+
+class Policy(Section):
+    """Who may federate. Deny wins; an empty allow list allows nobody under `default: deny`."""
+
+    default: Literal["allow", "deny"]
+    allow: tuple[DomainPattern, ...] = ()
+    deny: tuple[DomainPattern, ...] = ()
+
+
+class Limits(Section):
+    """How much of anything we take."""
+
+    ocm_body_bytes: int = Field(default=64 * 1024, ge=1024, le=1024 * 1024)
+    upload_bytes: int | None = Field(default=None, ge=1)
+    ocm_requests_per_minute: int = Field(default=120, ge=1)
+    failed_logins_per_minute: int = Field(default=20, ge=1)
+    storage_idle_seconds: int = Field(default=120, ge=1)
+    provider_seconds: int = Field(default=20, ge=1)
+
+
+class Discovery(Section):
+    """How long what other servers publish (discovery documents, keys) is believed."""
+
+    cache_seconds: int = Field(default=60, ge=0, le=86400)
+    failure_seconds: int = Field(default=5, ge=0, le=3600)
+
+
+class Outbox(Section):
+    """How long we try to deliver."""
+
+    first_retry_seconds: int = Field(default=5, ge=1)
+    longest_pause_seconds: int = Field(default=3600, ge=1)
+    give_up_hours: int = Field(default=72, ge=1)
+
+
+class Log(Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Testing(Section):
+    """What no production server may have."""
+
+    hosts: tuple[str, ...] = ()
+    rate_limits: bool = True
+
+    @property
+    def loosened(self) -> bool:
+        """Whether anything here weakens the gateway."""
+        return bool(self.hosts) or not self.rate_limits
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    public: Public
+    storage: Storage
+    policy: Policy
+    management: Management = Management()
+    state: State = State()
+    users: Users = Users()
+    signatures: Signatures = Signatures()
+    sharing: Sharing = Sharing()
+    tokens: Tokens = Tokens()
+    limits: Limits = Limits()
+    discovery: Discovery = Discovery()
+    outbox: Outbox = Outbox()
+    log: Log = Log()
+    testing: Testing = Testing()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Config":
+        faults = list(_contradictions(self))
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    origin = URL(config.public.origin, encoded=True)
+    host = origin.raw_host or ""
+    if origin.scheme == "http" and not {host, f"{host}:{origin.port}"} & set(config.testing.hosts):
+        yield f"public.origin is plain http, and {host} is not named in testing.hosts"
+    if config.users.source is UserSource.HEADER and not config.public.trusted_proxies:
+        yield "users.source header needs public.trusted_proxies: anyone could send that header"
+    if config.users.source is UserSource.STORAGE and not config.storage.per_user:
+        yield "users.source storage needs {user} in storage.path, to tell whether a user exists"
+    per_user = config.storage.credentials.kind is CredentialKind.PER_USER
+    if config.users.source is UserSource.HEADER and not (
+        config.storage.per_user or per_user or config.users.list
+    ):
+        yield "users.source header cannot tell who exists: use {user} in storage.path or users.list"
+
+
+def load(path: Path) -> Config:
+    """The configuration of a file; Misconfigured with all faults at once."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Misconfigured([f"{path} cannot be read: {error.strerror}"]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Misconfigured([f"{path} is not YAML: {' '.join(str(error).split())}"]) from error
+    if not isinstance(data, dict):
+        raise Misconfigured([f"{path} is not a mapping of settings"])
+    return parse(data, folder=path.resolve().parent)
+
+
+def parse(data: dict[str, Any], *, folder: Path | None = None) -> Config:
+    """The configuration of a mapping; relative paths are taken from `folder`."""
+    try:
+        return Config.model_validate({"state": {}, **data}, context={"folder": folder})
+    except ValidationError as error:
+        raise Misconfigured([_fault(item) for item in error.errors()]) from error
+
+
+def _fault(item: Any) -> str:
+    name = ".".join(str(part) for part in item["loc"])
+    text = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        text = "there is no such setting"
+    elif item["type"] == "missing":
+        text = "is missing"
+    return f"{name}: {text}" if name else text
+
+
+def warnings(config: Config) -> list[str]:
+    """What works, and should not be so in production."""
+    found = []
+    if config.testing.hosts:
+        found.append(
+            "testing.hosts allows plain http and private addresses for "
+            + ", ".join(config.testing.hosts)
+        )
+    if not config.testing.rate_limits:
+        found.append("testing.rate_limits is off: nothing slows down a guesser")
+    if not config.signatures.required:
+        found.append("signatures.required is off: unsigned servers are believed")
+    if config.policy.default == "allow":
+        found.append("policy.default is allow: every server that is not denied may federate")
+    if config.storage.credentials.password:
+        found.append("storage.credentials.password stands in the file; use password_file")
+    if config.storage.url.startswith("http://") and not _local(config.storage.url):
+        found.append("storage.url is plain http to another machine")
+    return found
+
+
+def _local(url: str) -> bool:
+    host = URL(url, encoded=True).raw_host or ""
+    return host in ("localhost", "::1") or host.startswith("127.")

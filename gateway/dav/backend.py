@@ -1,0 +1,167 @@
+"""What the roles ask of a storage, apart from forwarding."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+from multidict import CIMultiDict
+
+from gateway.dav import headers, properties
+from gateway.dav.client import Reply, Send, read
+from gateway.dav.documents import encode_propfind
+from gateway.dav.properties import Facts
+from gateway.dav.spans import broken
+from gateway.dav.statuses import leads_to_slash, told
+from gateway.dav.target import Target, encode_path
+from gateway.errors import BackendFailed, GatewayError, Refused
+
+LONGEST_ANSWER = 256 * 1024
+PROBE_SECONDS = 15
+
+_ASKED = encode_propfind(
+    (properties.RESOURCETYPE, properties.LENGTH, properties.ETAG, properties.MODIFIED)
+)
+_XML_TYPES = ("application/xml", "text/xml")
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What is at a Target. Size in bytes; `modified_at` in seconds; None or empty if unknown."""
+
+    exists: bool
+    collection: bool = False
+    size: int | None = None
+    etag: str = ""
+    modified_at: int | None = None
+
+
+async def stat(send: Send, target: Target) -> Stat:
+    """Look with a PROPFIND of Depth 0.
+
+    Raises what `statuses.told` does, Refused for 403, BackendFailed for broken answers.
+    """
+    return await stat_url(send, target.url, target.authorization)
+
+
+async def stat_url(send: Send, url: str, authorization: str) -> Stat:
+    """`stat` of a URL at the storage; a folder's may lack the slash."""
+    status, body = await _propfind(send, url, authorization)
+    if status in (404, 410):
+        return Stat(exists=False)
+    if status == 403:
+        raise Refused("the storage does not allow that")
+    if status != 207:
+        raise BackendFailed("the storage does not say what is there", detail=f"status {status}")
+    return _parse(body)
+
+
+async def healthy(send: Send, base: str, authorization: str) -> bool:
+    """Whether the storage's root answers as a folder, so that its 404s can be believed.
+
+    A storage that does not let its root be seen is there, too.
+    """
+    try:
+        found = await stat_url(send, base + "/", authorization)
+    except Refused:
+        return True
+    except GatewayError:
+        return False
+    return found.collection
+
+
+async def probe_login(send: Send, base: str, path: tuple[str, ...], authorization: str) -> bool:
+    """Whether the storage lets that credential see the folder at `path`, decoded segments.
+
+    False for a wrong credential and for a folder that it must not see or that is not there.
+    Raises BackendFailed, BackendUnavailable or BackendTimeout when nobody can say.
+    """
+    url = f"{base}{encode_path(path)}/"
+    async with _sent(send, url, authorization) as reply:
+        if reply.status in (401, 403, 404, 405, 410):
+            return False
+        if reply.status != 207:
+            told(reply.status, reply.headers)
+            raise BackendFailed("the storage does not say", detail=f"status {reply.status}")
+        return True
+
+
+async def _propfind(send: Send, url: str, authorization: str) -> tuple[int, bytes]:
+    async with _sent(send, url, authorization) as reply:
+        if not leads_to_slash(reply.status, reply.headers, url):
+            if reply.status == 207 and is_xml(reply.headers.get("Content-Type", "")):
+                return 207, await read(reply, LONGEST_ANSWER)
+            if reply.status not in (207, 410):
+                told(reply.status, reply.headers)
+            return reply.status, b""
+    return await _propfind(send, url + "/", authorization)
+
+
+def _sent(send: Send, url: str, authorization: str) -> AbstractAsyncContextManager[Reply]:
+    asked: CIMultiDict[str] = headers.authorized(authorization)
+    asked["Depth"] = "0"
+    asked["Content-Type"] = "application/xml; charset=utf-8"
+    return send("PROPFIND", url, headers=asked, body=_ASKED, idle_seconds=PROBE_SECONDS)
+
+
+def is_xml(content_type: str) -> bool:
+    """Whether that Content-Type is of an XML document."""
+    essence = content_type.partition(";")[0].strip().lower()
+    return essence in _XML_TYPES or essence.endswith("+xml")
+
+
+def _parse(body: bytes) -> Stat:
+    try:
+        root = fromstring(body, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError) as error:
+        raise broken(str(error)) from None
+    found = root.find("{DAV:}response")
+    if root.tag != "{DAV:}multistatus" or found is None:
+        raise broken("no response in the multistatus")
+    texts: dict[str, str] = {}
+    collection = False
+    for prop in _found(found):
+        texts[prop.tag] = (prop.text or "").strip()
+        if prop.tag == "{DAV:}resourcetype":
+            collection = prop.find("{DAV:}collection") is not None
+    return _stat(texts, collection=collection)
+
+
+def _found(response: Element) -> list[Element]:
+    return [
+        prop
+        for propstat in response.findall("{DAV:}propstat")
+        if " 200" in (propstat.findtext("{DAV:}status") or "")
+        for prop in propstat.iterfind("{DAV:}prop/*")
+    ]
+
+
+def _stat(texts: dict[str, str], *, collection: bool) -> Stat:
+    length, modified = (
+        texts.get("{DAV:}getcontentlength", ""),
+        texts.get("{DAV:}getlastmodified", ""),
+    )
+    facts = Facts(root=False, collection=collection, name="", length=length, modified=modified)
+    known = not collection and length.isascii() and length.isdigit()
+    return Stat(
+        exists=True,
+        collection=collection,
+        size=int(length) if known else None,
+        etag=_quoted(texts.get("{DAV:}getetag", ""))
+        or ("" if collection else properties.file_etag(facts)),
+        modified_at=_seconds(modified),
+    )
+
+
+def _quoted(etag: str) -> str:
+    # WsgiDAV leaves out the quotes in the property, and has them in the header.
+    return etag if not etag or etag.startswith(('"', 'W/"')) else f'"{etag}"'
+
+
+def _seconds(modified: str) -> int | None:
+    try:
+        return int(parsedate_to_datetime(modified).timestamp())
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,185 @@
+"""Which properties of the storage a client may see, and which it gets from us.
+
+The storage describes its resources to their owner; what it says of permissions, principals and the
+rest of the owner's tree is not for a recipient. Live properties therefore pass by allow-list, dead
+ones of other namespaces as they are. Ours are what receivers read (Nextcloud, ownCloud, Reva):
+
+    displayname             Reva takes the name from it, and many storages have none
+    oc:permissions          letters; R reshare, G read, D delete, N rename, V move, W write,
+                            C create file, K create folder. S and M would hide entries
+    ocs:share-permissions   the same as a number: 1 read, 2 update, 4 create, 8 delete, 16 share
+    ocm:share-permissions   the words of the draft, as JSON
+    oc:size, getetag        of files where the storage sends none
+"""
+
+import hashlib
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from gateway.dav.documents import Asked, Requested
+from gateway.dav.target import Target
+
+DISPLAYNAME = "DAV: displayname"
+ETAG = "DAV: getetag"
+LENGTH = "DAV: getcontentlength"
+MODIFIED = "DAV: getlastmodified"
+TYPE = "DAV: getcontenttype"
+RESOURCETYPE = "DAV: resourcetype"
+LOCKDISCOVERY = "DAV: lockdiscovery"
+COLLECTION = "DAV: collection"
+PERMISSIONS = "http://owncloud.org/ns permissions"
+SIZE = "http://owncloud.org/ns size"
+OCS_PERMISSIONS = "http://open-collaboration-services.org/ns share-permissions"
+OCM_PERMISSIONS = "http://open-cloud-mesh.org/ns share-permissions"
+
+OURS = frozenset({PERMISSIONS, OCS_PERMISSIONS, OCM_PERMISSIONS})
+"""Never the storage's own values."""
+
+_LIVE = frozenset(
+    {
+        "DAV: childcount",
+        "DAV: creationdate",
+        "DAV: displayname",
+        "DAV: getcontentlanguage",
+        "DAV: getcontentlength",
+        "DAV: getcontenttype",
+        "DAV: getetag",
+        "DAV: getlastmodified",
+        "DAV: iscollection",
+        "DAV: ishidden",
+        "DAV: isreadonly",
+        "DAV: lastaccessed",
+        "DAV: lastmodified",
+        "DAV: lockdiscovery",
+        "DAV: name",
+        "DAV: resourcetype",
+        "DAV: supportedlock",
+    }
+)
+_QUOTA = frozenset({"DAV: quota-available-bytes", "DAV: quota-used-bytes"})
+_PASSING = frozenset({SIZE, "http://owncloud.org/ns checksums", "http://owncloud.org/ns fileid"})
+_CLOSED_SPACES = frozenset(
+    {
+        "DAV:",
+        "http://owncloud.org/ns",
+        "http://nextcloud.org/ns",
+        "http://nextcloud.com/ns",
+        "http://open-collaboration-services.org/ns",
+        "http://open-cloud-mesh.org/ns",
+        "http://sabredav.org/ns",
+        "http://calendarserver.org/ns/",
+        "urn:ietf:params:xml:ns:caldav",
+        "urn:ietf:params:xml:ns:carddav",
+    }
+)
+_SETTABLE = frozenset(
+    {
+        "DAV: creationdate",
+        "DAV: displayname",
+        "DAV: getcontentlanguage",
+        "DAV: getcontenttype",
+        "DAV: getlastmodified",
+        "DAV: lastmodified",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one resource when its answer is put together.
+
+    name: the last segment; at the root the Target's label. etag, length, modified: the storage's
+    texts, empty without. letters: the permissions that another server reports, None without.
+    """
+
+    root: bool
+    collection: bool
+    name: str
+    etag: str = ""
+    length: str = ""
+    modified: str = ""
+    letters: str | None = None
+
+
+def passes(name: str, target: Target) -> bool:
+    """Whether the storage's value of that property may be seen."""
+    if name in _LIVE or name in _PASSING:
+        return True
+    if name in _QUOTA:
+        # Our own storage's is the owner's quota or the whole disk; another server's is for us.
+        return not target.trusted
+    return name.rpartition(" ")[0] not in _CLOSED_SPACES
+
+
+def may_be_set(name: str) -> bool:
+    """Whether a PROPPATCH may name it: dead properties, and the few live ones that are text."""
+    return name in _SETTABLE or name.rpartition(" ")[0] not in _CLOSED_SPACES
+
+
+def for_storage(requested: Requested, target: Target) -> Requested:
+    """What to ask the storage for: what passes, and what we need to know for the rest."""
+    if requested.asked is not Asked.NAMED:
+        return requested
+    names = [name for name in requested.names if passes(name, target)]
+    if not target.trusted and any(name in OURS for name in requested.names):
+        names.append(PERMISSIONS)
+    if ETAG in names or SIZE in requested.names:
+        names += [LENGTH, MODIFIED]
+    return Requested(Asked.NAMED, tuple(dict.fromkeys([RESOURCETYPE, *names])))
+
+
+def letters(target: Target, facts: Facts) -> str:
+    """oc:permissions, never more than another server reports itself."""
+    granted = "R" if target.reshare else ""
+    granted += "G"
+    if target.writable:
+        granted += "" if facts.root else "DNV"
+        granted += "CK" if facts.collection else "W"
+    if facts.letters is None:
+        return granted
+    return "".join(letter for letter in granted if letter == "G" or letter in facts.letters)
+
+
+def number(letters_: str) -> int:
+    """ocs:share-permissions. Receivers compare it with the letters and rescan when they differ."""
+    found = 1
+    found |= 16 if "R" in letters_ else 0
+    found |= 8 if "D" in letters_ else 0
+    found |= 2 if "W" in letters_ else 0
+    found |= 6 if "C" in letters_ and "K" in letters_ else 0
+    return found
+
+
+def words(letters_: str) -> str:
+    """ocm:share-permissions."""
+    found = ["read"]
+    if set("WCK") & set(letters_):
+        found.append("write")
+    if "R" in letters_:
+        found.append("share")
+    return "[" + ",".join(f'"{word}"' for word in found) + "]"
+
+
+def permissions(target: Target, facts: Facts) -> dict[str, str]:
+    """The three ways to say what may be done."""
+    found = letters(target, facts)
+    return {
+        PERMISSIONS: found,
+        OCS_PERMISSIONS: str(number(found)),
+        OCM_PERMISSIONS: words(found),
+    }
+
+
+def file_etag(facts: Facts) -> str:
+    """A steady ETag of a file from its time and length, as nginx makes them; empty if unknown."""
+    try:
+        seconds = int(parsedate_to_datetime(facts.modified).timestamp())
+        return f'"{seconds:x}-{int(facts.length):x}"'
+    except (ValueError, TypeError, OverflowError):
+        return ""
+
+
+def root_etag(facts: Facts, freshness: str) -> str:
+    """The ETag of a root collection: the storage's, or its time, and what else makes it new."""
+    text = f"{facts.etag or facts.modified}\0{freshness}"
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'

@@ -1,0 +1,43 @@
+"""The policy in force: judges, counts and refuses."""
+
+from gateway import config, metrics
+from gateway.errors import Refused
+from gateway.model import Authority
+from gateway.ocm.address import authority
+from gateway.policy.rules import Rules, Verdict, compile_rules, judge
+
+
+class Doorkeeper:
+    """Asked before anything is sent to a server or taken from one."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+
+    def judge(self, provider: Authority) -> Verdict:
+        """The verdict on a server, without counting it."""
+        return judge(provider, self._rules)
+
+    def admit_provider(self, provider: Authority) -> None:
+        """Return if we federate with that server, raise Refused if not."""
+        verdict = self.judge(provider)
+        metrics.policy_verdicts.labels(
+            outcome="allow" if verdict.allowed else "deny", rule=verdict.rule
+        ).inc()
+        if not verdict.allowed:
+            raise Refused("this server does not federate with yours", detail=verdict.reason)
+
+
+def from_config(policy: config.Policy) -> Doorkeeper:
+    """The policy as configured, every entry in its canonical spelling."""
+    return Doorkeeper(
+        compile_rules(
+            policy.default,
+            [_canonical(entry) for entry in policy.allow],
+            [_canonical(entry) for entry in policy.deny],
+        )
+    )
+
+
+def _canonical(entry: str) -> str:
+    star, _, name = entry.rpartition("*.")
+    return ("*." if entry.startswith("*.") else star) + authority(name)

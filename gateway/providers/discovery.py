@@ -1,0 +1,116 @@
+"""What other OCM Servers say of themselves (draft 03, section 5), cached.
+
+`/.well-known/ocm` first, then `/ocm-provider`. One request at a time per server, whoever asks; a
+failure is remembered for a moment too, so that a dead server slows down nobody twice.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cachetools import TTLCache
+from yarl import URL
+
+from gateway import metrics
+from gateway.errors import GatewayError, Malformed, ProviderFailed, ProviderRefused
+from gateway.model import Authority
+from gateway.ocm import discovery
+from gateway.ocm.discovery import Discovery
+from gateway.transport import Guarded
+
+PATHS = ("/.well-known/ocm", "/ocm-provider")
+_DOCUMENT_BYTES = 256 * 1024
+_MANY = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A discovery document, where it was found, and when."""
+
+    document: Discovery
+    url: str
+    found_at: int
+
+
+class Discoveries:
+    """The discovery documents of other servers."""
+
+    def __init__(
+        self,
+        guarded: Guarded,
+        clock: Callable[[], int],
+        *,
+        cache_seconds: int,
+        failure_seconds: int,
+        provider_seconds: float,
+    ) -> None:
+        self._guarded = guarded
+        self._clock = clock
+        self._cache_seconds = cache_seconds
+        self._provider_seconds = provider_seconds
+        self._found: TTLCache[Authority, Found] = TTLCache(_MANY, max(cache_seconds, 1))
+        self._failed: TTLCache[Authority, GatewayError] = TTLCache(_MANY, max(failure_seconds, 1))
+        self._running: dict[Authority, asyncio.Task[Found]] = {}
+
+    async def discover(self, provider: Authority, *, afresh: bool = False) -> Discovery:
+        """The document of a server; ProviderFailed or ProviderRefused where it has none.
+
+        `afresh` asks again however young the cached one is.
+        """
+        return (await self.find(provider, afresh=afresh)).document
+
+    async def find(self, provider: Authority, *, afresh: bool = False) -> Found:
+        """As `discover`, with the address it was found at."""
+        found = self._found.get(provider)
+        if found and not afresh and self._clock() - found.found_at < self._cache_seconds:
+            return found
+        if not afresh and (failure := self._failed.get(provider)):
+            raise failure
+        task = self._running.get(provider)
+        if task is None:
+            task = asyncio.create_task(self._ask(provider))
+            self._running[provider] = task
+            task.add_done_callback(lambda _: self._running.pop(provider, None))
+        return await asyncio.shield(task)
+
+    async def _ask(self, provider: Authority) -> Found:
+        try:
+            found = await self._first_of(provider)
+        except GatewayError as error:
+            metrics.provider_requests.labels(purpose="discovery", result="failed").inc()
+            if isinstance(error, ProviderFailed):
+                self._failed[provider] = error
+            raise
+        metrics.provider_requests.labels(purpose="discovery", result="ok").inc()
+        self._failed.pop(provider, None)
+        self._found[provider] = found
+        return found
+
+    async def _first_of(self, provider: Authority) -> Found:
+        failures = []
+        for scheme in self._guarded.schemes(provider):
+            for path in PATHS:
+                url = f"{scheme}://{provider}{path}"
+                try:
+                    return Found(await self._fetch(provider, url), url, self._clock())
+                except (ProviderFailed, Malformed) as error:
+                    failures.append(f"{url}: {error.explanation}")
+        raise ProviderFailed(
+            f"{provider} does not speak OCM, or cannot be reached", detail="; ".join(failures)
+        )
+
+    async def _fetch(self, provider: Authority, url: str) -> Discovery:
+        async with self._guarded.request(
+            provider,
+            "GET",
+            url,
+            headers={"Accept": "application/json"},
+            total_seconds=self._provider_seconds,
+        ) as answer:
+            if answer.status != 200:
+                raise ProviderFailed(f"answered {answer.status}")
+            body = await answer.read(_DOCUMENT_BYTES)
+        document = discovery.parse(body, asked_at=str(URL(url).origin()))
+        if not document.enabled:
+            raise ProviderRefused(f"{provider} has switched OCM off")
+        return document

@@ -1,0 +1,186 @@
+"""Is this message from the server we expect? (draft 03, 17.3; RFC 9421)
+
+The role says whom it expects; what a message says of itself is never proof. Everything that can be
+checked without a key is checked first, so that strangers cannot make us fetch.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from hashlib import sha256
+
+from gateway import metrics
+from gateway.errors import (
+    BadSignature,
+    GatewayError,
+    Malformed,
+    ProviderFailed,
+    ProviderRefused,
+    Unavailable,
+    Unsigned,
+)
+from gateway.httpsig.message import (
+    Message,
+    Profile,
+    Signature,
+    check_keyed,
+    check_unkeyed,
+    read_signature,
+)
+from gateway.httpsig.reasons import Reason
+from gateway.model import Authority
+from gateway.ocm.address import authority
+from gateway.providers.keys import KeySet, ProviderKeys
+from gateway.store import replays
+from gateway.store.database import Database
+
+
+class Identity:
+    """Authenticates the messages of other servers."""
+
+    def __init__(
+        self,
+        keys: ProviderKeys,
+        database: Database,
+        clock: Callable[[], int],
+        *,
+        required: bool,
+        profile: Profile,
+        max_age_seconds: int,
+        skew_seconds: int,
+    ) -> None:
+        self._keys = keys
+        self._database = database
+        self._clock = clock
+        self._required = required
+        self._profile = profile
+        self._max_age_seconds = max_age_seconds
+        self._skew_seconds = skew_seconds
+
+    def expect_signature(self, message: Message, *, required: bool = False) -> None:
+        """Raise Unsigned for a message without any signature, where one is required.
+
+        For roles that must look something up to know whom they expect: asked before, so that a
+        stranger learns nothing about what exists.
+        """
+        signed = message.field("signature") or message.field("signature-input")
+        if not signed and (required or self._required):
+            metrics.signatures.labels(result="refused", reason="unsigned").inc()
+            raise Unsigned("the request is not signed")
+
+    def claimed(self, message: Message) -> Authority | None:
+        """Whom the key id names, proving nothing: a hint for choosing whom to expect."""
+        try:
+            return _named(read_signature(message, self._profile))
+        except (BadSignature, Unsigned, Malformed):
+            return None
+
+    async def authenticate(
+        self, message: Message, expected: Authority, *, required: bool = False
+    ) -> Authority | None:
+        """The proven signer, which is `expected`, or None for an unsigned message we tolerate.
+
+        Raises Unsigned, BadSignature, or Unavailable when the keys cannot be fetched just now.
+        `required` demands a signature whatever the configuration says.
+        """
+        try:
+            signer = await self._authenticate(message, expected, required)
+        except BadSignature as error:
+            metrics.signatures.labels(result="refused", reason=error.reason).inc()
+            raise
+        except Unsigned:
+            metrics.signatures.labels(result="refused", reason="unsigned").inc()
+            raise
+        result = "verified" if signer else "tolerated"
+        metrics.signatures.labels(result=result, reason="").inc()
+        return signer
+
+    async def _authenticate(
+        self, message: Message, expected: Authority, required: bool
+    ) -> Authority | None:
+        try:
+            signature = read_signature(message, self._profile)
+        except Unsigned:
+            if required or self._required or await self._publishes_keys(expected):
+                raise
+            return None
+        now = self._clock()
+        check_unkeyed(
+            signature,
+            message,
+            now,
+            max_age_seconds=self._max_age_seconds,
+            skew_seconds=self._skew_seconds,
+        )
+        _expect_server(signature, expected)
+        await self._check_with_keys(signature, expected)
+        await self._expect_first_use(signature, now)
+        return expected
+
+    async def _check_with_keys(self, signature: Signature, expected: Authority) -> None:
+        keys = await self._fetch(expected)
+        try:
+            check_keyed(signature, *keys.keys)
+        except BadSignature:
+            # The server may have new keys, or other keys under the same name.
+            newer = await self._fetch(expected, newer_than=keys)
+            if newer is None or newer.keys == keys.keys:
+                raise
+            check_keyed(signature, *newer.keys)
+
+    async def _fetch(self, expected: Authority, newer_than: KeySet | None = None) -> KeySet:
+        try:
+            keys = await self._keys.of(expected, newer_than=newer_than)
+        except ProviderFailed as error:
+            if newer_than:
+                return newer_than
+            raise Unavailable(
+                f"the keys of {expected} cannot be fetched just now",
+                detail=error.explanation,
+                retry_after=30,
+            ) from error
+        except ProviderRefused as error:
+            raise BadSignature(
+                f"{expected} publishes no keys", reason=Reason.NO_KEYS, detail=error.explanation
+            ) from error
+        return keys or newer_than or KeySet((), 0)
+
+    async def _expect_first_use(self, signature: Signature, now: int) -> None:
+        # What was signed, not the signature: of an ECDSA signature anyone can make another.
+        seen = sha256(signature.base).hexdigest()
+        keep_until = now + self._max_age_seconds + 2 * self._skew_seconds
+        first = await self._database.write(
+            partial(replays.add, signature=seen, expires_at=keep_until)
+        )
+        if not first:
+            raise BadSignature("this signature was used before", reason=Reason.REPLAY)
+
+    async def _publishes_keys(self, provider: Authority) -> bool:
+        try:
+            keys = await self._keys.of(provider)
+        except GatewayError:
+            return False
+        return bool(keys and keys.keys)
+
+
+def _expect_server(signature: Signature, expected: Authority) -> None:
+    """The host in a key id, where there is one, must not contradict (C-12)."""
+    try:
+        contradicts = _named(signature) not in (None, expected)
+    except Malformed:
+        contradicts = True
+    if contradicts:
+        raise BadSignature(
+            f"the key is not one of {expected}",
+            reason=Reason.WRONG_SERVER,
+            detail=f"keyid {signature.keyid!r}",
+        )
+
+
+def _named(signature: Signature) -> Authority | None:
+    """The server in a key id: `host#name` or an https URL with a fragment; None for others."""
+    named, fragment, _ = signature.keyid.partition("#")
+    if not fragment:
+        return None
+    for scheme in ("https://", "http://"):
+        named = named.removeprefix(scheme)
+    return authority(named.partition("/")[0])

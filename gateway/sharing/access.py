@@ -1,0 +1,154 @@
+"""Who may reach a Resource that we share, and where the request then goes (draft 03, 8 and 9).
+
+The access tokens are ours to issue and to read: JWTs (RFC 9068) signed with a published key, so
+any replica verifies one without the database, and nothing of them is stored. What a token opens is
+decided anew each time by the state of its Share, so revoking ends access while the token lives.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from gateway import metrics
+from gateway.dav.target import RequestPath, Target
+from gateway.errors import BadSignature, Malformed, NotFound, Unauthorized
+from gateway.model import Permission, ResourceType, SentShare
+from gateway.ocm import tokens
+from gateway.ocm.tokens import AccessToken, TokenResponse
+from gateway.policy.doorkeeper import Doorkeeper
+from gateway.providers.ring import Ring
+from gateway.sharing.ours import Ours
+from gateway.sharing.storage import Storage
+from gateway.store.state import State
+
+_CHALLENGE = 'Bearer realm="ocm"'
+
+
+class Access:
+    """Issues access tokens, and turns a request with one into a Target."""
+
+    def __init__(
+        self,
+        ours: Ours,
+        state: State,
+        ring: Ring,
+        doorkeeper: Doorkeeper,
+        storage: Storage,
+        clock: Callable[[], int],
+        *,
+        lifetime_seconds: int,
+    ) -> None:
+        self._ours = ours
+        self._state = state
+        self._ring = ring
+        self._doorkeeper = doorkeeper
+        self._storage = storage
+        self._clock = clock
+        self._lifetime_seconds = lifetime_seconds
+        self._keys = {key.kid: key.verification_key() for key in ring.published}
+
+    def issue(self, share: SentShare) -> TokenResponse:
+        """An access token that opens this Share, and does not outlive it."""
+        now = self._clock()
+        lifetime = self._lifetime_seconds
+        if share.expiration_at is not None:
+            lifetime = max(1, min(lifetime, share.expiration_at - now))
+        claims = AccessToken(
+            iss=self._ours.origin,
+            sub=share.owner,
+            aud=share.share_with,
+            client_id=share.receiving_server,
+            iat=now,
+            exp=now + lifetime,
+            jti=secrets.token_urlsafe(16),
+            provider_id=share.provider_id,
+            resource_type=share.resource_type,
+        )
+        key = self._ring.active
+        signed = tokens.signing_input(claims, key.kid)
+        metrics.tokens_issued.labels(result="issued").inc()
+        return TokenResponse(tokens.assemble(signed, key.sign(signed)), lifetime)
+
+    async def authorize(self, authorizations: Sequence[str], path: RequestPath) -> Target:
+        """Where a request with these Authorization headers may go.
+
+        `path` lies below the door: its first segment is the id of the Share. Raises Unauthorized
+        (401) for a credential that proves nothing, NotFound for a Share that ended or is another
+        one, Refused for a server that is denied now.
+        """
+        share = await self._proven(_bearer(authorizations))
+        share_id, *rest = path.segments or ("",)
+        if share_id != share.provider_id or not share.opens_at(self._clock()):
+            raise NotFound("there is no such share")
+        self._doorkeeper.admit_provider(share.receiving_server)
+        return self._target(share, tuple(rest))
+
+    async def _proven(self, bearer: str) -> SentShare:
+        """The Share that a credential speaks for."""
+        claims = self._read(bearer)
+        if claims is not None:
+            find = partial(self._state.sent.find, provider_id=claims.provider_id)
+            share = await self._state.database.read(find)
+            if share is None:
+                raise NotFound("there is no such share")
+            return share
+        by_secret = partial(self._state.sent.find_by_secret, secret=bearer)
+        share = await self._state.database.read(by_secret)
+        if share is None:
+            raise _unauthorized("the token is not valid")
+        if share.must_exchange_token is not False:
+            raise _unauthorized("the secret of this share has to be exchanged for a token")
+        return share
+
+    def _read(self, bearer: str) -> AccessToken | None:
+        """The claims of one of our tokens; None when it is not a token of ours at all.
+
+        Raises Unauthorized for one that is forged or has expired.
+        """
+        try:
+            kid, signed, signature = tokens.split(bearer)
+        except Malformed:
+            return None
+        key = self._keys.get(kid)
+        try:
+            if key is None:
+                raise Malformed("not signed by us")
+            key.verify(signed, signature)
+            claims = tokens.parse_claims(signed)
+        except (BadSignature, Malformed) as error:
+            raise _unauthorized("the token is not valid") from error
+        if claims.exp <= self._clock() or claims.iss != self._ours.origin:
+            raise _unauthorized("the token has expired")
+        return claims
+
+    def _target(self, share: SentShare, rel: tuple[str, ...]) -> Target:
+        return self._storage.target(
+            share.owner,
+            share.resource,
+            rel,
+            mount=(*self._ours.shares, share.provider_id),
+            scope=share.provider_id,
+            label=share.name,
+            single_file=share.resource_type is ResourceType.FILE,
+            writable=Permission.WRITE in share.permissions,
+            reshare=Permission.SHARE in share.permissions,
+        )
+
+
+def _bearer(authorizations: Sequence[str]) -> str:
+    """The token of the one Authorization header (RFC 6750 2.1); the scheme in any case."""
+    if not authorizations:
+        raise Unauthorized("a token is needed", challenges=(_CHALLENGE,))
+    if len(authorizations) > 1:
+        raise Malformed("more than one Authorization header")
+    scheme, _, token = authorizations[0].partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthorized("a bearer token is needed", challenges=(_CHALLENGE,))
+    return token.strip()
+
+
+def _unauthorized(message: str) -> Unauthorized:
+    return Unauthorized(
+        message,
+        challenges=(f'{_CHALLENGE}, error="invalid_token", error_description="{message}"',),
+    )

@@ -1,0 +1,50 @@
+"""Everything a role needs to deal with other OCM Servers, in one hand."""
+
+from dataclasses import dataclass
+
+from gateway.errors import Malformed, ProviderFailed, ProviderRefused
+from gateway.model import Authority
+from gateway.ocm import json
+from gateway.policy.doorkeeper import Doorkeeper
+from gateway.providers.client import ProviderClient, Reply
+from gateway.providers.discovery import Discoveries
+from gateway.providers.identity import Identity
+from gateway.transport import Guarded
+
+PASSING_STATUSES = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Policy, discovery, proof of identity, signed posts, and the bare way out."""
+
+    doorkeeper: Doorkeeper
+    discoveries: Discoveries
+    identity: Identity
+    client: ProviderClient
+    guarded: Guarded
+
+
+def expect_success(provider: Authority, reply: Reply) -> None:
+    """Return for a 2xx; raise ProviderFailed for what may pass, ProviderRefused for a no.
+
+    A redirect is a failure that may pass: a signed request is never sent elsewhere.
+    """
+    if 200 <= reply.status < 300:
+        return
+    said = spoken(reply.body)
+    text = f"{provider} answered {reply.status}" + (f": {said}" if said else "")
+    passing = reply.status < 400 or reply.status >= 500 or reply.status in PASSING_STATUSES
+    if passing and reply.status != 501:
+        raise ProviderFailed(text, retry_after=reply.retry_after_seconds)
+    raise ProviderRefused(text, answered=reply.status)
+
+
+def spoken(body: bytes) -> str:
+    """The `message` or `error` of a JSON answer, shortened; empty when there is none."""
+    try:
+        members = json.load_object(body)
+    except Malformed:
+        return ""
+    said = next((members[name] for name in ("message", "error") if members.get(name)), "")
+    return said[:200] if isinstance(said, str) else ""

@@ -1,0 +1,99 @@
+"""This server, as others see it: one public origin, and what is switched on."""
+
+from dataclasses import dataclass
+
+from yarl import URL
+
+from gateway import config
+from gateway.model import Authority
+from gateway.ocm.address import Address, authority
+from gateway.ocm.discovery import Discovery, OfferedResourceType
+from gateway.transport import authority_of
+
+JWKS_PATH = "/.well-known/jwks.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """Our own name and addresses. Nothing here ever comes from a request.
+
+    `shares` and `received` are path segments of the two WebDAV doors.
+    """
+
+    authority: Authority
+    origin: str
+    provider: str
+    ocm_path: str
+    shares: tuple[str, ...]
+    received: tuple[str, ...]
+    sends: bool
+    receives: bool
+    wants_signatures: bool
+    wants_exchange: bool
+    has_allowlist: bool
+    has_denylist: bool
+    longest_share_seconds: int | None
+
+    @property
+    def end_point(self) -> str:
+        """Where the OCM API is."""
+        return self.origin + self.ocm_path
+
+    @property
+    def token_end_point(self) -> str:
+        """Where secrets are exchanged for tokens."""
+        return f"{self.end_point}/token"
+
+    def address(self, user: str) -> Address:
+        """The OCM Address of a local user."""
+        return Address(user, self.authority)
+
+
+def from_config(settings: config.Config) -> Ours:
+    """This server as configured."""
+    public = settings.public
+    return Ours(
+        authority=authority(authority_of(URL(public.origin))),
+        origin=public.origin,
+        provider=public.provider,
+        ocm_path=public.paths.ocm,
+        shares=_segments(public.paths.shares),
+        received=_segments(public.paths.received),
+        sends=settings.sharing.send,
+        receives=settings.sharing.receive,
+        wants_signatures=settings.signatures.required,
+        wants_exchange=settings.sharing.require_exchange,
+        has_allowlist=settings.policy.default == "deny",
+        has_denylist=bool(settings.policy.deny),
+        longest_share_seconds=(settings.sharing.max_expiration_days or 0) * 86_400 or None,
+    )
+
+
+def describe(ours: Ours) -> Discovery:
+    """Our discovery document, derived from what is switched on (draft 03, 5.3)."""
+    criteria = {
+        "http-request-signatures": ours.wants_signatures,
+        "token-exchange": ours.wants_exchange,
+        "allowlist": ours.has_allowlist,
+        "denylist": ours.has_denylist,
+    }
+    return Discovery(
+        enabled=ours.sends or ours.receives,
+        end_point=ours.end_point,
+        provider=ours.provider,
+        resource_types=tuple(
+            # file first: some receivers take entry 0, whatever the share is of.
+            OfferedResourceType(name, ("user",), {"webdav": f"/{'/'.join(ours.shares)}/"})
+            for name in ("file", "folder")
+        ),
+        capabilities=frozenset(
+            {"exchange-token", "http-sig", "notifications", "protocol-object", "webdav-uri"}
+        ),
+        criteria=frozenset(name for name, wanted in criteria.items() if wanted),
+        token_end_point=ours.token_end_point,
+        jwks_uri=f"{ours.origin}{JWKS_PATH}",
+    )
+
+
+def _segments(path: str) -> tuple[str, ...]:
+    return tuple(part for part in path.split("/") if part)

@@ -1,0 +1,206 @@
+"""The outbox: errands to other servers that outlive a crash, a restart and a dead server.
+
+An errand is written down in the same transaction as the decision that made it necessary, so there
+is never one without the other. Then it is tried at once, by whoever decided. What fails for a
+passing reason (no connection, a 5xx, 408, 425 or 429) is tried again after a pause that doubles up
+to a limit, until the errand is too old; what the other server refuses is not tried again. The order
+of errands about one share is kept, and one server gets one errand at a time, so that a dead server
+costs one connection and delays nobody else.
+
+A process that dies in the middle of an errand leaves its claim behind. The claim is void, because
+the process's lock is gone (`store/instances.py`), and the errand runs again. So an errand may reach
+the other server twice, and has its effect once: a Share is known by its providerId, and the
+notifications say where a share stands, not how it got there.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from gateway import metrics
+from gateway.config import Outbox as Settings
+from gateway.errors import (
+    BackendFailed,
+    BackendTimeout,
+    BackendUnavailable,
+    GatewayError,
+    ProviderFailed,
+    TooMany,
+    Unavailable,
+)
+from gateway.logs import event
+from gateway.model import Authority, Errand, OutboxEntry
+from gateway.store import outbox
+from gateway.store.state import State
+
+PASSING = (
+    ProviderFailed,
+    BackendFailed,
+    BackendUnavailable,
+    BackendTimeout,
+    Unavailable,
+    TooMany,
+)
+"""What may be otherwise next time."""
+
+_POLL_SECONDS = 1.0
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """Who runs one kind of errand: `carry` raises when it fails, `give_up` is told when that is
+    for good."""
+
+    carry: Callable[[OutboxEntry], Awaitable[None]]
+    give_up: Callable[[OutboxEntry, str], Awaitable[None]]
+
+
+class Outbox:
+    """Runs what lies in the outbox."""
+
+    def __init__(self, state: State, settings: Settings, clock: Callable[[], int]) -> None:
+        self._state = state
+        self._settings = settings
+        self._clock = clock
+        self._carriers: dict[Errand, Carrier] = {}
+        self._busy: dict[Authority, asyncio.Task[None]] = {}
+        self._running: set[str] = set()
+        self._wake = asyncio.Event()
+
+    def employ(self, carriers: Mapping[Errand, Carrier]) -> None:
+        """Say who runs which errands."""
+        self._carriers.update(carriers)
+
+    async def attempt(self, entry_id: str) -> None:
+        """Try one errand now, unless it runs already or an earlier one about its share waits."""
+        entry = await self._claim(only=entry_id)
+        if entry:
+            await self._run(entry)
+
+    async def work(self) -> None:
+        """Run errands as they fall due, until cancelled."""
+        try:
+            while True:
+                if await self._pending():
+                    await self._start_due()
+                try:
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+                self._wake.clear()
+        finally:
+            for task in self._busy.values():
+                task.cancel()
+            await asyncio.gather(*self._busy.values(), return_exceptions=True)
+
+    async def _start_due(self) -> None:
+        try:
+            while len(self._busy) < _AT_ONCE and (entry := await self._claim()):
+                task = asyncio.create_task(self._run(entry))
+                self._busy[entry.provider] = task
+                task.add_done_callback(partial(self._idle, entry.provider))
+        except Unavailable as error:
+            event("outbox.stalled", level="error", error=error.explanation)
+
+    def _idle(self, provider: Authority, _: asyncio.Task[None]) -> None:
+        self._busy.pop(provider, None)
+        self._wake.set()
+
+    async def _claim(self, only: str | None = None) -> OutboxEntry | None:
+        return await self._state.database.write(
+            partial(
+                outbox.claim,
+                now=self._clock(),
+                me=self._state.instance.name,
+                held=self._held,
+                busy=frozenset(self._busy),
+                only=only,
+            )
+        )
+
+    def _held(self, holder: str, entry_id: str) -> bool:
+        instance = self._state.instance
+        return entry_id in self._running if holder == instance.name else instance.alive(holder)
+
+    async def _run(self, entry: OutboxEntry) -> None:
+        self._running.add(entry.id)
+        try:
+            await self._carry(entry)
+        finally:
+            self._running.discard(entry.id)
+
+    async def _carry(self, entry: OutboxEntry) -> None:
+        carrier = self._carriers[entry.errand]
+        try:
+            await carrier.carry(entry)
+        except asyncio.CancelledError:
+            await self._postpone(entry, "interrupted", self._clock())
+            raise
+        except PASSING as error:
+            await self._failed(entry, carrier, error)
+        except GatewayError as error:
+            await self._give_up(entry, carrier, error.explanation)
+        except Exception as error:  # a fault of ours must not lose the errand
+            event("outbox.fault", level="error", errand=entry.errand, exc_info=error)
+            await self._postpone(entry, f"a fault of ours: {error}", self._next(entry, None))
+        else:
+            await self._state.database.write(partial(outbox.finish, entry_id=entry.id))
+            metrics.deliveries.labels(errand=entry.errand, result="done").inc()
+            event("outbox.done", errand=entry.errand, provider=entry.provider, share=entry.share)
+
+    async def _failed(self, entry: OutboxEntry, carrier: Carrier, error: GatewayError) -> None:
+        if self._clock() - entry.created_at > self._settings.give_up_hours * 3600:
+            reason = f"not delivered in {self._settings.give_up_hours} hours: {error.explanation}"
+            await self._give_up(entry, carrier, reason)
+            return
+        next_at = self._next(entry, error.retry_after)
+        await self._postpone(entry, error.explanation, next_at)
+        metrics.deliveries.labels(errand=entry.errand, result="postponed").inc()
+        event(
+            "outbox.postponed",
+            level="warning",
+            errand=entry.errand,
+            provider=entry.provider,
+            share=entry.share,
+            next_attempt_at=next_at,
+            error=error.explanation,
+        )
+
+    async def _give_up(self, entry: OutboxEntry, carrier: Carrier, reason: str) -> None:
+        await carrier.give_up(entry, reason)
+        await self._state.database.write(partial(outbox.bury, entry_id=entry.id, error=reason))
+        metrics.deliveries.labels(errand=entry.errand, result="given_up").inc()
+        event(
+            "outbox.given_up",
+            level="warning",
+            errand=entry.errand,
+            provider=entry.provider,
+            share=entry.share,
+            error=reason,
+        )
+
+    async def _postpone(self, entry: OutboxEntry, error: str, next_at: int) -> None:
+        await self._state.database.write(
+            partial(outbox.postpone, entry_id=entry.id, next_attempt_at=next_at, error=error)
+        )
+
+    def _next(self, entry: OutboxEntry, retry_after: int | None) -> int:
+        longest = self._settings.longest_pause_seconds
+        pause = min(self._settings.first_retry_seconds * 2 ** min(entry.attempts, 20), longest)
+        if pause > 10:  # so that errands that failed together do not come back together
+            pause = int(pause * random.uniform(0.8, 1.0))  # noqa: S311
+        return self._clock() + max(pause, min(retry_after or 0, longest))
+
+    async def _pending(self) -> int:
+        try:
+            pending, dead = await self._state.database.read(outbox.depth)
+        except Unavailable as error:
+            event("outbox.stalled", level="error", error=error.explanation)
+            return 0
+        metrics.outbox_pending.set(pending)
+        metrics.outbox_dead.set(dead)
+        return pending

@@ -1,0 +1,118 @@
+"""Local users: who somebody is, and whether somebody exists. One source answers both."""
+
+import base64
+import binascii
+import hmac
+import secrets
+from hashlib import sha256
+from pathlib import Path
+
+from cachetools import TTLCache
+
+from gateway import config
+from gateway.errors import BackendFailed, NotFound
+from gateway.model import User
+from gateway.sharing.storage import Storage, basic
+
+_REMEMBERED_SECONDS = 60
+_CHECKED_SECONDS = 600
+
+
+class Parties:
+    """The local users of one source: the storage's login, a trusted header, or a list."""
+
+    def __init__(self, settings: config.Users, storage: Storage, *, per_user: bool) -> None:
+        """`per_user` says that each user has a storage root, so the storage knows who exists."""
+        self._settings = settings
+        self._storage = storage
+        self._per_user = per_user
+        self._listed = {user.name: user for user in settings.list}
+        # Keyed by a hash under a key that lives as long as this process: no password is kept.
+        self._hash_key = secrets.token_bytes(32)
+        self._logged_in: TTLCache[bytes, User] = TTLCache(5000, _REMEMBERED_SECONDS)
+        self._checks_passwords: TTLCache[str, bool] = TTLCache(1000, _CHECKED_SECONDS)
+
+    @property
+    def header(self) -> str | None:
+        """The header that names the user, where a proxy in front sets it."""
+        by_header = self._settings.source is config.UserSource.HEADER
+        return self._settings.header if by_header else None
+
+    async def find(self, name: str) -> User | None:
+        """The local user of that name, to the letter, or None.
+
+        Raises BackendFailed and its kin when the storage has to be asked and does not answer.
+        """
+        if listed := self._listed.get(name):
+            return User(listed.name, listed.display_name)
+        if self._settings.source is config.UserSource.LIST or not self._per_user:
+            return None
+        try:
+            stat = await self._storage.stat(name, ())
+        except NotFound:
+            return None
+        return User(name) if stat.exists and stat.collection else None
+
+    async def login(self, authorization: str) -> User | None:
+        """The user whose Basic credentials these are, or None (RFC 7617)."""
+        remembered = hmac.digest(self._hash_key, authorization.encode(), "sha256")
+        if user := self._logged_in.get(remembered):
+            return user
+        name, password = _basic_pair(authorization)
+        if not name or not password:
+            return None
+        match self._settings.source:
+            case config.UserSource.LIST:
+                user = self._login_from_list(name, password)
+            case config.UserSource.STORAGE:
+                user = await self._login_at_storage(name, password)
+            case config.UserSource.HEADER:
+                user = None
+        if user:
+            self._logged_in[remembered] = user
+        return user
+
+    def _login_from_list(self, name: str, password: str) -> User | None:
+        listed = self._listed.get(name)
+        expected = _password_of(listed) if listed else secrets.token_hex()
+        if not hmac.compare_digest(sha256(password.encode()).digest(), _digest(expected)):
+            return None
+        return User(listed.name, listed.display_name) if listed else None
+
+    async def _login_at_storage(self, name: str, password: str) -> User | None:
+        try:
+            if not await self._storage.opens(name, basic(name, password)):
+                return None
+            await self._expect_passwords_checked(name)
+        except NotFound:
+            return None
+        return User(name)
+
+    async def _expect_passwords_checked(self, name: str) -> None:
+        """A storage that lets everybody in must not make everybody a user here."""
+        if name not in self._checks_passwords:
+            wrong = basic(name, secrets.token_urlsafe(24))
+            self._checks_passwords[name] = not await self._storage.opens(name, wrong)
+        if not self._checks_passwords[name]:
+            raise BackendFailed("the storage takes any password, so it cannot tell who you are")
+
+
+def _basic_pair(authorization: str) -> tuple[str, str]:
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        name, _, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return name, password
+
+
+def _password_of(user: config.ListedUser) -> str:
+    if user.password_file:
+        return Path(user.password_file).read_text(encoding="utf-8").strip() or secrets.token_hex()
+    return user.password or secrets.token_hex()
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode()).digest()

@@ -1,0 +1,285 @@
+"""The Receiving Server: what people at other servers share with local users."""
+
+import uuid
+from collections.abc import Callable
+from functools import partial
+
+from sqlalchemy import Connection
+
+from gateway.dav.target import check_name, decode_segment
+from gateway.errors import (
+    Conflict,
+    Malformed,
+    NotFound,
+    Refused,
+    Unsupported,
+)
+from gateway.httpsig.message import Message
+from gateway.logs import event
+from gateway.model import (
+    Errand,
+    OutboxEntry,
+    Permission,
+    ReceivedShare,
+    ReceivedState,
+    ResourceType,
+    User,
+)
+from gateway.ocm import shares, urls
+from gateway.ocm.notifications import NewNotification, NotificationType
+from gateway.ocm.shares import NewShare, WebDav
+from gateway.sharing import notices
+from gateway.sharing.others import Others
+from gateway.sharing.ours import Ours
+from gateway.sharing.outbox import Carrier, Outbox
+from gateway.sharing.parties import Parties
+from gateway.store import outbox
+from gateway.store.state import State
+
+_EVERYTHING = frozenset({Permission.READ, Permission.WRITE})
+
+
+class Receiving:
+    """The use cases of the Receiving Server, but for the access itself (`visiting.py`)."""
+
+    def __init__(
+        self,
+        ours: Ours,
+        state: State,
+        others: Others,
+        parties: Parties,
+        outbox_: Outbox,
+        clock: Callable[[], int],
+    ) -> None:
+        self._ours = ours
+        self._state = state
+        self._others = others
+        self._parties = parties
+        self._outbox = outbox_
+        self._clock = clock
+        outbox_.employ(
+            {
+                Errand.SHARE_ACCEPTED: Carrier(self._answer, notices.ignore),
+                Errand.SHARE_DECLINED: Carrier(self._answer, notices.ignore),
+            }
+        )
+
+    async def receive_share(self, new: NewShare, message: Message) -> User:
+        """Take in a Share Creation Notification (draft 03, 6); returns its recipient.
+
+        Checked in an order that tells strangers nothing and fetches nothing for them: policy on
+        the claimed server (Refused), its signature (Unsigned, BadSignature), whose Resource it is
+        (Refused), what it is (Unsupported), for whom (Malformed). The same share twice is one.
+        """
+        if not self._ours.receives:
+            raise Unsupported("this server takes no shares")
+        sending_server = new.sender.authority
+        self._others.doorkeeper.admit_provider(sending_server)
+        await self._others.identity.authenticate(message, sending_server)
+        if new.owner.authority != sending_server:
+            raise Refused("the owner is not a user of the sending server")
+        webdav = shares.check_supported(new)
+        self._admit_terms(new, webdav)
+        recipient = await self._recipient(new)
+        share = await self._state.database.write(
+            partial(self._keep, share=self._record(new, webdav, recipient))
+        )
+        event("share.received", id=share.id, server=sending_server, recipient=recipient.name)
+        return recipient
+
+    def _admit_terms(self, new: NewShare, webdav: WebDav) -> None:
+        if self._ours.wants_exchange and not webdav.must_exchange_token:
+            raise Refused("this server takes only shares that require must-exchange-token")
+        if new.expiration is not None and new.expiration <= self._clock():
+            raise _fault("expiration", "lies in the past")
+        _check_uri(new, webdav)
+
+    async def _recipient(self, new: NewShare) -> User:
+        if new.share_with.authority != self._ours.authority:
+            raise _fault("shareWith", "is not a user of this server")
+        user = await self._parties.find(new.share_with.identifier)
+        if user is None:
+            raise _fault("shareWith", "is not a user of this server")
+        return user
+
+    def _record(self, new: NewShare, webdav: WebDav, recipient: User) -> ReceivedShare:
+        return ReceivedShare(
+            id=str(uuid.uuid4()),
+            sending_server=new.sender.authority,
+            provider_id=new.provider_id,
+            recipient=recipient.name,
+            owner=str(new.owner),
+            sender=str(new.sender),
+            name=new.name,
+            folder=folder_name(new.name),
+            resource_type=ResourceType(new.resource_type),
+            uri=webdav.uri,
+            # A sender that names no permissions decides by itself on each request.
+            permissions=_EVERYTHING if webdav.permissions is None else webdav.permissions,
+            must_exchange_token=webdav.must_exchange_token,
+            shared_secret=webdav.shared_secret,
+            received_at=self._clock(),
+            expiration_at=new.expiration,
+            size=webdav.size,
+            description=new.description,
+            sender_display_name=new.sender_display_name,
+            owner_display_name=new.owner_display_name,
+        )
+
+    def _keep(self, connection: Connection, share: ReceivedShare) -> ReceivedShare:
+        """Keep a new share; one that we have already stays as it is."""
+        known = self._state.received.find_by_provider_id(
+            connection, share.sending_server, share.provider_id
+        )
+        if known is None:
+            return self._state.received.add(connection, share)
+        if _terms(known) != _terms(share):
+            raise Conflict("another share of this providerId was received before")
+        return known
+
+    async def receive_notification(self, notification: NewNotification, message: Message) -> None:
+        """SHARE_UNSHARED from the Sending Server of a share (draft 03, 7 and 10).
+
+        Raises Malformed for a providerId that no server has used, Refused for another server's.
+        """
+        self._others.identity.expect_signature(message)
+        claimed = self._others.identity.claimed(message)
+        candidates = await self._state.database.read(
+            partial(self._state.received.all_by_provider_id, provider_id=notification.provider_id)
+        )
+        if not candidates:
+            raise Malformed(
+                "there is no such share", fields=(("providerId", "is not a share of yours"),)
+            )
+        share = next((one for one in candidates if one.sending_server == claimed), candidates[0])
+        await notices.authenticate(self._others, message, share.sending_server)
+        unshare = partial(
+            self._state.received.move,
+            share_id=share.id,
+            state=ReceivedState.UNSHARED,
+            out_of=(ReceivedState.PENDING, ReceivedState.ACCEPTED),
+        )
+        if await self._state.database.write(unshare):
+            event("share.unshared", id=share.id, server=share.sending_server)
+
+    async def inbox(self, recipient: str | None = None) -> list[ReceivedShare]:
+        """What was shared with a user, or with anybody here, and is not gone; newest first."""
+        everything = await self._state.database.read(
+            partial(self._state.received.all, recipient=recipient)
+        )
+        now = self._clock()
+        gone = (ReceivedState.UNSHARED, ReceivedState.DECLINED)
+        return [share for share in everything if share.state not in gone and share.live_at(now)]
+
+    async def by_id(self, share_id: str, *, recipient: str | None = None) -> ReceivedShare:
+        """One share, of that recipient if one is given; NotFound otherwise."""
+        share = await self._state.database.read(
+            partial(self._state.received.by_id, share_id=share_id)
+        )
+        if recipient is not None and share.recipient != recipient:
+            raise NotFound("there is no such received share")
+        return share
+
+    async def accept(self, share_id: str, *, recipient: str | None = None) -> ReceivedShare:
+        """The user wants the share. It opens at once; the Sending Server is told after.
+
+        Raises Conflict for one that was declined, withdrawn or has expired.
+        """
+        share = await self.by_id(share_id, recipient=recipient)
+        if not share.live_at(self._clock()):
+            raise Conflict("the share has expired")
+        return await self._decide(
+            share, ReceivedState.ACCEPTED, Errand.SHARE_ACCEPTED, (ReceivedState.PENDING,)
+        )
+
+    async def decline(self, share_id: str, *, recipient: str | None = None) -> ReceivedShare:
+        """The user does not want the share, or no longer. Raises Conflict for one that is gone."""
+        share = await self.by_id(share_id, recipient=recipient)
+        return await self._decide(
+            share,
+            ReceivedState.DECLINED,
+            Errand.SHARE_DECLINED,
+            (ReceivedState.PENDING, ReceivedState.ACCEPTED),
+        )
+
+    async def _decide(
+        self,
+        share: ReceivedShare,
+        state: ReceivedState,
+        errand: Errand,
+        out_of: tuple[ReceivedState, ...],
+    ) -> ReceivedShare:
+        """The decision and the errand that tells of it, in one transaction."""
+        entry = notices.entry(errand, share.id, share.sending_server, self._clock())
+
+        def record(connection: Connection) -> bool:
+            moved = self._state.received.move(connection, share.id, state, out_of=out_of)
+            if moved:
+                outbox.add(connection, entry)
+            return moved
+
+        if await self._state.database.write(record):
+            event(f"share.{state.value}", id=share.id, server=share.sending_server)
+            await self._outbox.attempt(entry.id)
+        decided = await self.by_id(share.id)
+        if decided.state is not state:
+            raise Conflict(f"the share is {decided.state.value} already")
+        return decided
+
+    async def _answer(self, entry: OutboxEntry) -> None:
+        share = await self.by_id(entry.share)
+        notice = NewNotification(
+            NotificationType(entry.errand), share.provider_id, share.resource_type
+        )
+        await notices.tell(self._others, share.sending_server, notice)
+
+
+def folder_name(name: str) -> str:
+    """A share's name as one segment of a path, whatever its sender called it."""
+    cleaned = name.replace("/", "_").replace("\\", "_").strip()
+    try:
+        check_name(cleaned)
+    except Malformed:
+        return "share"
+    return cleaned
+
+
+def uri_segments(uri: str) -> tuple[str, ...]:
+    """The path of a relative webdav.uri as segments; Malformed for one that climbs."""
+    return tuple(decode_segment(part) for part in uri.split("/") if part)
+
+
+def _check_uri(new: NewShare, webdav: WebDav) -> None:
+    """A share that could never be opened is not taken."""
+    try:
+        if "://" in webdav.uri:
+            if urls.authority_of(urls.absolute(webdav.uri)) != new.sender.authority:
+                raise _fault("protocol.webdav.uri", "is not at the sending server")
+        else:
+            if set("?#") & set(webdav.uri):
+                raise Malformed("is not a path")
+            uri_segments(webdav.uri)
+    except Malformed as error:
+        if error.fields:
+            raise
+        raise _fault("protocol.webdav.uri", error.message) from error
+
+
+def _terms(share: ReceivedShare) -> tuple[object, ...]:
+    """What a user relies on, and what must not change under them."""
+    return (
+        share.recipient,
+        share.owner,
+        share.sender,
+        share.name,
+        share.resource_type,
+        share.uri,
+        share.permissions,
+        share.must_exchange_token,
+        share.shared_secret,
+        share.expiration_at,
+    )
+
+
+def _fault(name: str, message: str) -> Malformed:
+    return Malformed("the share is not valid", fields=((name, message),))

@@ -1,0 +1,352 @@
+"""The Sending Server: local Resources shared with people at other servers."""
+
+import secrets
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import Connection
+
+from gateway.dav.target import check_name
+from gateway.errors import (
+    BadSignature,
+    InvalidClient,
+    InvalidGrant,
+    Malformed,
+    NotFound,
+    ProviderRefused,
+    Refused,
+    UnauthorizedClient,
+    Unsigned,
+    Unsupported,
+)
+from gateway.httpsig.message import Message
+from gateway.logs import event
+from gateway.model import (
+    Errand,
+    OutboxEntry,
+    Permission,
+    ResourceType,
+    SentShare,
+    SentState,
+)
+from gateway.ocm import shares
+from gateway.ocm.address import parse_address
+from gateway.ocm.discovery import Discovery
+from gateway.ocm.notifications import NewNotification, NotificationType
+from gateway.ocm.shares import MUST_EXCHANGE_TOKEN, NewShare, WebDav
+from gateway.ocm.tokens import TokenRequest, TokenResponse
+from gateway.sharing import notices
+from gateway.sharing.access import Access
+from gateway.sharing.others import Others, expect_success
+from gateway.sharing.ours import Ours
+from gateway.sharing.outbox import Carrier, Outbox
+from gateway.sharing.storage import Storage
+from gateway.store import outbox
+from gateway.store.state import State
+
+_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a local user wants to share, with whom and how.
+
+    `path` is relative to the user's storage root. `expiration_at` in seconds since the epoch, None
+    for never. `must_exchange_token` None asks for the exchange wherever the other side can do it.
+    """
+
+    user: str
+    path: str
+    share_with: str
+    permissions: frozenset[Permission] = frozenset({Permission.READ})
+    expiration_at: int | None = None
+    must_exchange_token: bool | None = None
+    description: str = ""
+
+
+class Sending:
+    """The use cases of the Sending Server."""
+
+    def __init__(
+        self,
+        ours: Ours,
+        state: State,
+        others: Others,
+        storage: Storage,
+        access: Access,
+        outbox_: Outbox,
+        clock: Callable[[], int],
+    ) -> None:
+        self._ours = ours
+        self._state = state
+        self._others = others
+        self._storage = storage
+        self._access = access
+        self._outbox = outbox_
+        self._clock = clock
+        outbox_.employ(
+            {
+                Errand.SHARE: Carrier(self._deliver, self._undelivered),
+                Errand.SHARE_UNSHARED: Carrier(self._tell_unshared, notices.ignore),
+            }
+        )
+
+    async def create_share(self, offer: Offer) -> SentShare:
+        """Share a Resource: record the intent, notify the Receiving Server, record the outcome.
+
+        The Share comes back as it stands after the first attempt: sent, refused with a reason, or
+        pending while its delivery is retried. Raises Malformed, NotFound, Refused, Unsupported for
+        what cannot be shared at all, and the storage's errors; nothing is kept then.
+        """
+        share = await self._intend(offer)
+        entry = self._entry(Errand.SHARE, share)
+
+        def record(connection: Connection) -> None:
+            self._state.sent.add(connection, share)
+            outbox.add(connection, entry)
+
+        await self._state.database.write(record)
+        event("share.created", provider_id=share.provider_id, server=share.receiving_server)
+        await self._outbox.attempt(entry.id)
+        return await self.by_id(share.provider_id)
+
+    async def _intend(self, offer: Offer) -> SentShare:
+        if not self._ours.sends:
+            raise Unsupported("sharing with other servers is switched off")
+        address = parse_address(offer.share_with)
+        if address.authority == self._ours.authority:
+            raise Malformed(f"{address} is a user of this server; OCM is for other servers")
+        if Permission.READ not in offer.permissions:
+            raise Malformed("a share grants at least read")
+        now = self._clock()
+        expiration_at = self._expiration(offer, now)
+        self._others.doorkeeper.admit_provider(address.authority)
+        resource = _resource(offer.path)
+        stat = await self._storage.stat(offer.user, resource)
+        if not stat.exists:
+            raise NotFound(f"there is no {offer.path}")
+        return SentShare(
+            provider_id=str(uuid.uuid4()),
+            resource=resource,
+            resource_type=ResourceType.FOLDER if stat.collection else ResourceType.FILE,
+            owner=offer.user,
+            share_with=str(address),
+            receiving_server=address.authority,
+            permissions=offer.permissions,
+            must_exchange_token=offer.must_exchange_token,
+            shared_secret=secrets.token_urlsafe(_SECRET_BYTES),
+            created_at=now,
+            expiration_at=expiration_at,
+            size=None if stat.collection else stat.size,
+            description=offer.description,
+        )
+
+    def _expiration(self, offer: Offer, now: int) -> int | None:
+        """As the owner wants, within what the operator allows."""
+        longest = self._ours.longest_share_seconds
+        wanted = offer.expiration_at
+        if wanted is None:
+            return now + longest if longest else None
+        if wanted <= now:
+            raise Malformed("the expiration lies in the past")
+        if longest and wanted > now + longest:
+            raise Refused(f"a share here may last {longest // 86_400} days")
+        return wanted
+
+    async def by_id(self, provider_id: str, *, owner: str | None = None) -> SentShare:
+        """One Share, of that owner if one is given; NotFound otherwise."""
+        share = await self._state.database.read(
+            partial(self._state.sent.by_id, provider_id=provider_id)
+        )
+        if owner is not None and share.owner != owner:
+            raise NotFound("there is no such share")
+        return share
+
+    async def all(self, owner: str | None = None) -> list[SentShare]:
+        """The Shares of one owner, or every Share, the newest first."""
+        return await self._state.database.read(partial(self._state.sent.all, owner=owner))
+
+    async def revoke(self, provider_id: str, *, owner: str | None = None) -> SentShare:
+        """Withdraw a Share. Access ends when this returns; the Receiving Server is told after.
+
+        Withdrawing one that no longer opens anything changes nothing.
+        """
+        share = await self.by_id(provider_id, owner=owner)
+        entry = self._entry(Errand.SHARE_UNSHARED, share)
+
+        def record(connection: Connection) -> bool:
+            opens = tuple(state for state in SentState if state.opens)
+            if not self._state.sent.move(connection, provider_id, SentState.REVOKED, out_of=opens):
+                return False
+            undelivered = outbox.find(connection, provider_id, Errand.SHARE)
+            if undelivered and outbox.withdraw(connection, undelivered.id):
+                return False  # the other side has never heard of it
+            outbox.add(connection, entry)
+            return True
+
+        if await self._state.database.write(record):
+            event("share.revoked", provider_id=provider_id, server=share.receiving_server)
+            await self._outbox.attempt(entry.id)
+        return await self.by_id(provider_id)
+
+    async def _deliver(self, entry: OutboxEntry) -> None:
+        """The Share Creation Notification (draft 03, 6), to a server that can take the Share."""
+        share = await self.by_id(entry.share)
+        if share.state is not SentState.PENDING:
+            return
+        if not share.opens_at(self._clock()):
+            raise Refused("the share expired before it could be delivered")
+        provider = share.receiving_server
+        self._others.doorkeeper.admit_provider(provider)
+        discovery = await self._others.discoveries.discover(provider, afresh=True)
+        _expect_fit(share, discovery)
+        must = _settle_exchange(share, discovery)
+        await self._state.database.write(
+            partial(self._state.sent.settle_exchange, provider_id=share.provider_id, must=must)
+        )
+        reply = await self._others.client.post(
+            provider,
+            discovery.api("shares"),
+            shares.encode(self._announce(share, must)),
+            content_type="application/json",
+            purpose="share",
+        )
+        expect_success(provider, reply)
+        await self._state.database.write(
+            partial(
+                self._state.sent.move,
+                provider_id=share.provider_id,
+                state=SentState.SENT,
+                out_of=(SentState.PENDING,),
+            )
+        )
+
+    def _announce(self, share: SentShare, must_exchange_token: bool) -> NewShare:
+        owner = self._ours.address(share.owner)
+        return NewShare(
+            share_with=parse_address(share.share_with),
+            name=share.name,
+            provider_id=share.provider_id,
+            owner=owner,
+            sender=owner,
+            share_type="user",
+            resource_type=share.resource_type,
+            description=share.description,
+            expiration=share.expiration_at,
+            webdav=WebDav(
+                uri=share.provider_id,
+                shared_secret=share.shared_secret,
+                permissions=share.permissions,
+                requirements=frozenset({MUST_EXCHANGE_TOKEN} if must_exchange_token else ()),
+                size=share.size,
+            ),
+        )
+
+    async def _undelivered(self, entry: OutboxEntry, reason: str) -> None:
+        await self._state.database.write(
+            partial(
+                self._state.sent.move,
+                provider_id=entry.share,
+                state=SentState.REFUSED,
+                out_of=(SentState.PENDING,),
+                reason=reason,
+            )
+        )
+
+    async def _tell_unshared(self, entry: OutboxEntry) -> None:
+        share = await self.by_id(entry.share)
+        notice = NewNotification(
+            NotificationType.SHARE_UNSHARED, share.provider_id, share.resource_type
+        )
+        await notices.tell(self._others, share.receiving_server, notice)
+
+    async def receive_notification(self, notification: NewNotification, message: Message) -> None:
+        """SHARE_ACCEPTED or SHARE_DECLINED from the Receiving Server of a Share (draft 03, 7).
+
+        Only the server that has the Share is believed. Raises Malformed for an unknown providerId,
+        Refused for another server, Unsigned and BadSignature.
+        """
+        self._others.identity.expect_signature(message)
+        find = partial(self._state.sent.find, provider_id=notification.provider_id)
+        share = await self._state.database.read(find)
+        if share is None:
+            raise Malformed(
+                "there is no such share", fields=(("providerId", "is not a share of yours"),)
+            )
+        await notices.authenticate(self._others, message, share.receiving_server)
+        accepted = notification.notification_type == NotificationType.SHARE_ACCEPTED
+        state = SentState.ACCEPTED if accepted else SentState.DECLINED
+        out_of = {
+            SentState.ACCEPTED: (SentState.PENDING, SentState.SENT),
+            SentState.DECLINED: (SentState.PENDING, SentState.SENT, SentState.ACCEPTED),
+        }[state]
+        move = partial(
+            self._state.sent.move, provider_id=share.provider_id, state=state, out_of=out_of
+        )
+        if await self._state.database.write(move):
+            event(
+                f"share.{state.value}",
+                provider_id=share.provider_id,
+                server=share.receiving_server,
+            )
+
+    async def exchange_token(self, request: TokenRequest, message: Message) -> TokenResponse:
+        """Exchange the secret of a Share for an access token (Code Flow, draft 03, 9).
+
+        The code stays good: the same request is how a token is renewed. Raises InvalidClient for
+        one who is not the Share's server, InvalidGrant for a code that opens nothing,
+        UnauthorizedClient for a server that is denied.
+        """
+        try:
+            self._others.identity.expect_signature(message, required=True)
+        except Unsigned as error:
+            raise InvalidClient(error.message) from error
+        find = partial(self._state.sent.find_by_secret, secret=request.code)
+        share = await self._state.database.read(find)
+        if share is None or share.receiving_server != request.client_id:
+            raise InvalidGrant("the code is not one of yours")
+        try:
+            self._others.doorkeeper.admit_provider(share.receiving_server)
+        except Refused as error:
+            raise UnauthorizedClient(error.message, detail=error.detail) from error
+        try:
+            await self._others.identity.authenticate(message, share.receiving_server, required=True)
+        except (BadSignature, Unsigned) as error:
+            raise InvalidClient(error.message, detail=error.detail) from error
+        if not share.opens_at(self._clock()):
+            raise InvalidGrant("the share has ended")
+        return self._access.issue(share)
+
+    def _entry(self, errand: Errand, share: SentShare) -> OutboxEntry:
+        return notices.entry(errand, share.provider_id, share.receiving_server, self._clock())
+
+
+def _resource(path: str) -> tuple[str, ...]:
+    """A user's path as segments. Malformed for one that climbs or that no storage can hold."""
+    segments = tuple(part for part in path.split("/") if part)
+    for segment in segments:
+        check_name(segment)
+    return segments
+
+
+def _expect_fit(share: SentShare, discovery: Discovery) -> None:
+    """ProviderRefused when the Receiving Server says beforehand that it will not take the Share."""
+    if not discovery.offers(share.resource_type, "user"):
+        raise ProviderRefused(f"{share.receiving_server} does not take shares of this kind")
+    if discovery.wants_invite:
+        raise ProviderRefused(
+            f"{share.receiving_server} takes shares only after an invite was accepted"
+        )
+
+
+def _settle_exchange(share: SentShare, discovery: Discovery) -> bool:
+    """Whether the Share requires must-exchange-token: as its owner said, else wherever possible."""
+    if discovery.exchanges_tokens:
+        return share.must_exchange_token is not False or discovery.wants_exchange
+    if share.must_exchange_token:
+        raise ProviderRefused(
+            f"{share.receiving_server} cannot exchange tokens, which this share demands"
+        )
+    return False

@@ -1,0 +1,153 @@
+"""Errands to other servers, kept until they are done.
+
+An entry is claimed before it is run, so that the server and a command beside it never run the same
+errand at once. The claim names the process that made it; when that process is gone, the claim is
+void at once, and the errand runs again.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from gateway.model import Authority, Errand, OutboxEntry
+from gateway.store.tables import outbox
+
+Held = Callable[[str, str], bool]
+"""Whether the process of that name is still at work on the entry of that id."""
+
+
+def add(connection: Connection, entry: OutboxEntry, *, leased_by: str | None = None) -> None:
+    """Keep a new errand, already claimed by `leased_by` if that is given."""
+    connection.execute(
+        insert(outbox).values(
+            id=entry.id,
+            errand=entry.errand,
+            share=entry.share,
+            provider=entry.provider,
+            created_at=entry.created_at,
+            next_attempt_at=entry.next_attempt_at,
+            attempts=entry.attempts,
+            last_error=entry.last_error,
+            dead=entry.dead,
+            leased_by=leased_by,
+        )
+    )
+
+
+def claim(
+    connection: Connection,
+    now: int,
+    *,
+    me: str,
+    held: Held,
+    busy: frozenset[Authority] = frozenset(),
+    only: str | None = None,
+) -> OutboxEntry | None:
+    """Claim the next errand that is due, or None.
+
+    Errands about one share run in the order in which they were given. Providers in `busy` are
+    passed over. With `only`, that entry and no other is claimed, due or not.
+    """
+    query = select(outbox).where(outbox.c.dead.is_(False)).order_by(outbox.c.position)
+    waiting: set[str] = set()
+    for row in connection.execute(query):
+        first = row.share not in waiting
+        waiting.add(row.share)
+        wanted = row.id == only if only else row.next_attempt_at <= now
+        if not first or not wanted or (row.provider in busy and not only):
+            continue
+        if row.leased_by and held(row.leased_by, row.id):
+            continue
+        connection.execute(update(outbox).where(outbox.c.id == row.id).values(leased_by=me))
+        return _entry(row)
+    return None
+
+
+def withdraw(connection: Connection, entry_id: str) -> bool:
+    """Forget an errand that was never tried and that nobody is running; whether it was so."""
+    done = connection.execute(
+        delete(outbox).where(
+            outbox.c.id == entry_id, outbox.c.attempts == 0, outbox.c.leased_by.is_(None)
+        )
+    )
+    return done.rowcount == 1
+
+
+def finish(connection: Connection, entry_id: str) -> None:
+    """Forget an errand that is done."""
+    connection.execute(delete(outbox).where(outbox.c.id == entry_id))
+
+
+def postpone(connection: Connection, entry_id: str, next_attempt_at: int, error: str) -> None:
+    """Let go of an errand that failed for now."""
+    connection.execute(
+        update(outbox)
+        .where(outbox.c.id == entry_id)
+        .values(
+            next_attempt_at=next_attempt_at,
+            attempts=outbox.c.attempts + 1,
+            last_error=error,
+            leased_by=None,
+        )
+    )
+
+
+def bury(connection: Connection, entry_id: str, error: str) -> None:
+    """Give an errand up, and keep it for the operator."""
+    connection.execute(
+        update(outbox)
+        .where(outbox.c.id == entry_id)
+        .values(dead=True, attempts=outbox.c.attempts + 1, last_error=error, leased_by=None)
+    )
+
+
+def hurry(connection: Connection, provider: Authority, now: int) -> None:
+    """Try a provider's errands now: it has just spoken to us, so it is there."""
+    connection.execute(
+        update(outbox)
+        .where(outbox.c.provider == provider, outbox.c.dead.is_(False))
+        .where(outbox.c.next_attempt_at > now)
+        .values(next_attempt_at=now)
+    )
+
+
+def find(connection: Connection, share: str, errand: Errand) -> OutboxEntry | None:
+    """The errand of that kind about a share that is still to be done."""
+    query = select(outbox).where(
+        outbox.c.share == share, outbox.c.errand == errand, outbox.c.dead.is_(False)
+    )
+    row = connection.execute(query).first()
+    return _entry(row) if row else None
+
+
+def all_entries(connection: Connection) -> list[OutboxEntry]:
+    """Every errand that is not done, in order."""
+    return [_entry(row) for row in connection.execute(select(outbox).order_by(outbox.c.position))]
+
+
+def depth(connection: Connection) -> tuple[int, int]:
+    """How many errands wait, and how many were given up."""
+    query = select(outbox.c.dead, func.count()).group_by(outbox.c.dead)
+    counts: dict[bool, int] = {row[0]: row[1] for row in connection.execute(query)}
+    return counts.get(False, 0), counts.get(True, 0)
+
+
+def next_due_at(connection: Connection) -> int | None:
+    """When the next errand is due."""
+    query = select(func.min(outbox.c.next_attempt_at)).where(outbox.c.dead.is_(False))
+    return connection.execute(query).scalar()
+
+
+def _entry(row: Row[Any]) -> OutboxEntry:
+    return OutboxEntry(
+        id=row.id,
+        errand=Errand(row.errand),
+        share=row.share,
+        provider=Authority(row.provider),
+        created_at=row.created_at,
+        next_attempt_at=row.next_attempt_at,
+        attempts=row.attempts,
+        last_error=row.last_error,
+        dead=row.dead,
+    )

@@ -1,0 +1,266 @@
+"""Shares that we sent, and Shares that we received."""
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from gateway.errors import NotFound
+from gateway.model import (
+    Authority,
+    Permission,
+    ReceivedShare,
+    ReceivedState,
+    ResourceType,
+    SentShare,
+    SentState,
+)
+from gateway.store.tables import received_shares, sent_shares
+from gateway.store.vault import Vault
+
+
+class SentShares:
+    """The Shares of local Resources. Every method is one or two statements in a transaction."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    def add(self, connection: Connection, share: SentShare) -> None:
+        """Keep a new Share."""
+        connection.execute(
+            insert(sent_shares).values(
+                provider_id=share.provider_id,
+                resource=json.dumps(share.resource),
+                resource_type=share.resource_type,
+                owner=share.owner,
+                share_with=share.share_with,
+                receiving_server=share.receiving_server,
+                permissions=_spell(share.permissions),
+                must_exchange_token=share.must_exchange_token,
+                sealed_secret=self._vault.seal(share.shared_secret, share.provider_id),
+                secret_fingerprint=self._vault.fingerprint(share.shared_secret),
+                created_at=share.created_at,
+                expiration_at=share.expiration_at,
+                size=share.size,
+                description=share.description,
+                state=share.state,
+                reason=share.reason,
+            )
+        )
+
+    def find(self, connection: Connection, provider_id: str) -> SentShare | None:
+        """The Share of that id, if there is one."""
+        query = select(sent_shares).where(sent_shares.c.provider_id == provider_id)
+        row = connection.execute(query).one_or_none()
+        return self._share(row) if row else None
+
+    def by_id(self, connection: Connection, provider_id: str) -> SentShare:
+        """The Share of that id; NotFound when there is none."""
+        share = self.find(connection, provider_id)
+        if share is None:
+            raise NotFound("there is no such share")
+        return share
+
+    def find_by_secret(self, connection: Connection, secret: str) -> SentShare | None:
+        """The Share whose secret that is, if there is one."""
+        fingerprint = self._vault.fingerprint(secret)
+        query = select(sent_shares).where(sent_shares.c.secret_fingerprint == fingerprint)
+        row = connection.execute(query).one_or_none()
+        return self._share(row) if row else None
+
+    def all(self, connection: Connection, owner: str | None = None) -> list[SentShare]:
+        """Every Share, or one owner's, the newest first."""
+        query = select(sent_shares).order_by(
+            sent_shares.c.created_at.desc(), sent_shares.c.provider_id
+        )
+        if owner is not None:
+            query = query.where(sent_shares.c.owner == owner)
+        return [self._share(row) for row in connection.execute(query)]
+
+    def move(
+        self,
+        connection: Connection,
+        provider_id: str,
+        state: SentState,
+        *,
+        out_of: tuple[SentState, ...],
+        reason: str = "",
+    ) -> bool:
+        """Put a Share into `state` if it is in one of `out_of`; whether it was."""
+        done = connection.execute(
+            update(sent_shares)
+            .where(sent_shares.c.provider_id == provider_id, sent_shares.c.state.in_(out_of))
+            .values(state=state, reason=reason)
+        )
+        return done.rowcount == 1
+
+    def settle_exchange(self, connection: Connection, provider_id: str, must: bool) -> None:
+        """Keep whether the secret of a Share has to be exchanged for a token."""
+        connection.execute(
+            update(sent_shares)
+            .where(sent_shares.c.provider_id == provider_id)
+            .values(must_exchange_token=must)
+        )
+
+    def _share(self, row: Row[Any]) -> SentShare:
+        return SentShare(
+            provider_id=row.provider_id,
+            resource=tuple(json.loads(row.resource)),
+            resource_type=ResourceType(row.resource_type),
+            owner=row.owner,
+            share_with=row.share_with,
+            receiving_server=Authority(row.receiving_server),
+            permissions=_read(row.permissions),
+            must_exchange_token=row.must_exchange_token,
+            shared_secret=self._vault.open(row.sealed_secret, row.provider_id),
+            created_at=row.created_at,
+            expiration_at=row.expiration_at,
+            size=row.size,
+            description=row.description,
+            state=SentState(row.state),
+            reason=row.reason,
+        )
+
+
+class ReceivedShares:
+    """The Shares that other servers sent to local users."""
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    def add(self, connection: Connection, share: ReceivedShare) -> ReceivedShare:
+        """Keep a new Share, under a folder name that is free in its recipient's tree."""
+        folder = self._free_folder(connection, share.recipient, share.folder)
+        connection.execute(
+            insert(received_shares).values(
+                id=share.id,
+                sending_server=share.sending_server,
+                provider_id=share.provider_id,
+                recipient=share.recipient,
+                owner=share.owner,
+                sender=share.sender,
+                name=share.name,
+                folder=folder,
+                resource_type=share.resource_type,
+                uri=share.uri,
+                permissions=_spell(share.permissions),
+                must_exchange_token=share.must_exchange_token,
+                sealed_secret=self._vault.seal(share.shared_secret, share.id),
+                received_at=share.received_at,
+                expiration_at=share.expiration_at,
+                size=share.size,
+                description=share.description,
+                sender_display_name=share.sender_display_name,
+                owner_display_name=share.owner_display_name,
+                state=share.state,
+            )
+        )
+        return self.by_id(connection, share.id)
+
+    def find(self, connection: Connection, share_id: str) -> ReceivedShare | None:
+        """The Share of our id, if there is one."""
+        query = select(received_shares).where(received_shares.c.id == share_id)
+        row = connection.execute(query).one_or_none()
+        return self._share(row) if row else None
+
+    def by_id(self, connection: Connection, share_id: str) -> ReceivedShare:
+        """The Share of our id; NotFound when there is none."""
+        share = self.find(connection, share_id)
+        if share is None:
+            raise NotFound("there is no such received share")
+        return share
+
+    def find_by_provider_id(
+        self, connection: Connection, sending_server: Authority, provider_id: str
+    ) -> ReceivedShare | None:
+        """The Share that a server calls so. Another server's of the same id is another Share."""
+        query = select(received_shares).where(
+            received_shares.c.sending_server == sending_server,
+            received_shares.c.provider_id == provider_id,
+        )
+        row = connection.execute(query).one_or_none()
+        return self._share(row) if row else None
+
+    def all_by_provider_id(self, connection: Connection, provider_id: str) -> list[ReceivedShare]:
+        """The Shares that any server calls so: each server has ids of its own."""
+        query = select(received_shares).where(received_shares.c.provider_id == provider_id)
+        return [self._share(row) for row in connection.execute(query)]
+
+    def find_by_folder(
+        self, connection: Connection, recipient: str, folder: str
+    ) -> ReceivedShare | None:
+        """The Share that lies under that name in a user's tree."""
+        query = select(received_shares).where(
+            received_shares.c.recipient == recipient, received_shares.c.folder == folder
+        )
+        row = connection.execute(query).one_or_none()
+        return self._share(row) if row else None
+
+    def all(self, connection: Connection, recipient: str | None = None) -> list[ReceivedShare]:
+        """Every Share, or one recipient's, the newest first."""
+        query = select(received_shares).order_by(
+            received_shares.c.received_at.desc(), received_shares.c.id
+        )
+        if recipient is not None:
+            query = query.where(received_shares.c.recipient == recipient)
+        return [self._share(row) for row in connection.execute(query)]
+
+    def move(
+        self,
+        connection: Connection,
+        share_id: str,
+        state: ReceivedState,
+        *,
+        out_of: tuple[ReceivedState, ...],
+    ) -> bool:
+        """Put a Share into `state` if it is in one of `out_of`; whether it was."""
+        done = connection.execute(
+            update(received_shares)
+            .where(received_shares.c.id == share_id, received_shares.c.state.in_(out_of))
+            .values(state=state)
+        )
+        return done.rowcount == 1
+
+    def _free_folder(self, connection: Connection, recipient: str, wanted: str) -> str:
+        query = select(received_shares.c.folder).where(received_shares.c.recipient == recipient)
+        # Clients on case-insensitive systems must be able to tell the folders apart.
+        taken = {folder.casefold() for folder in connection.execute(query).scalars()}
+        stem, dot, ending = wanted.rpartition(".")
+        stem, ending = (stem, dot + ending) if stem else (wanted, "")
+        folder, number = wanted, 1
+        while folder.casefold() in taken:
+            number += 1
+            folder = f"{stem} ({number}){ending}"
+        return folder
+
+    def _share(self, row: Row[Any]) -> ReceivedShare:
+        return ReceivedShare(
+            id=row.id,
+            sending_server=Authority(row.sending_server),
+            provider_id=row.provider_id,
+            recipient=row.recipient,
+            owner=row.owner,
+            sender=row.sender,
+            name=row.name,
+            folder=row.folder,
+            resource_type=ResourceType(row.resource_type),
+            uri=row.uri,
+            permissions=_read(row.permissions),
+            must_exchange_token=row.must_exchange_token,
+            shared_secret=self._vault.open(row.sealed_secret, row.id),
+            received_at=row.received_at,
+            expiration_at=row.expiration_at,
+            size=row.size,
+            description=row.description,
+            sender_display_name=row.sender_display_name,
+            owner_display_name=row.owner_display_name,
+            state=ReceivedState(row.state),
+        )
+
+
+def _spell(permissions: frozenset[Permission]) -> str:
+    return " ".join(sorted(permissions))
+
+
+def _read(spelled: str) -> frozenset[Permission]:
+    return frozenset(Permission(word) for word in spelled.split())

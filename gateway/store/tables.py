@@ -1,0 +1,98 @@
+"""The tables. Columns carry the field names of the records in `model.py`."""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("kid", String, primary_key=True),
+    Column("sealed_seed", Text, nullable=False),
+    Column("created_at", Integer, nullable=False),
+)
+
+sent_shares = Table(
+    "sent_shares",
+    metadata,
+    Column("provider_id", String, primary_key=True),
+    Column("resource", Text, nullable=False),
+    Column("resource_type", String, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("share_with", String, nullable=False),
+    Column("receiving_server", String, nullable=False),
+    Column("permissions", String, nullable=False),
+    Column("must_exchange_token", Boolean),
+    Column("sealed_secret", Text, nullable=False),
+    Column("secret_fingerprint", String, nullable=False, unique=True),
+    Column("created_at", Integer, nullable=False),
+    Column("expiration_at", Integer),
+    Column("size", Integer),
+    Column("description", Text, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("sent_shares_by_owner", "owner", "created_at"),
+)
+
+received_shares = Table(
+    "received_shares",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("sending_server", String, nullable=False),
+    Column("provider_id", String, nullable=False),
+    Column("recipient", String, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("sender", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("folder", String, nullable=False),
+    Column("resource_type", String, nullable=False),
+    Column("uri", Text, nullable=False),
+    Column("permissions", String, nullable=False),
+    Column("must_exchange_token", Boolean, nullable=False),
+    Column("sealed_secret", Text, nullable=False),
+    Column("received_at", Integer, nullable=False),
+    Column("expiration_at", Integer),
+    Column("size", Integer),
+    Column("description", Text, nullable=False),
+    Column("sender_display_name", Text, nullable=False),
+    Column("owner_display_name", Text, nullable=False),
+    Column("state", String, nullable=False),
+    UniqueConstraint("sending_server", "provider_id"),
+    UniqueConstraint("recipient", "folder"),
+    Index("received_shares_by_recipient", "recipient", "received_at"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("errand", String, nullable=False),
+    Column("share", String, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("created_at", Integer, nullable=False),
+    Column("next_attempt_at", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", Text, nullable=False),
+    Column("dead", Boolean, nullable=False),
+    Column("leased_by", String),
+    Index("outbox_due", "dead", "next_attempt_at"),
+)
+
+replays = Table(
+    "replays",
+    metadata,
+    Column("signature", String, primary_key=True),
+    Column("expires_at", Integer, nullable=False),
+    Index("replays_by_expiry", "expires_at"),
+)

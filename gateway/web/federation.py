@@ -1,0 +1,146 @@
+"""The OCM API, as other OCM Servers speak it to us.
+
+Each handler turns bytes into a value, makes one call and turns the answer back. The URL of a
+message is the configured public one: what Host says is of no interest.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from gateway.errors import Malformed, TooLarge, Unsupported
+from gateway.httpsig.message import Message
+from gateway.ocm import discovery, notifications, shares, tokens
+from gateway.ocm.notifications import NotificationType
+from gateway.providers.ring import Ring
+from gateway.sharing.ours import JWKS_PATH, Ours, describe
+from gateway.sharing.receiving import Receiving
+from gateway.sharing.sending import Sending
+from gateway.web.middleware import Limits, Manner, visit_of
+from gateway.web.requests import continue_if_expected, json_response, no_store, read_body
+from gateway.web.routes import Route, Routes
+
+_API_VERSION_FOR_NEXTCLOUD = "1.1.0"
+_READ_SECONDS = 30
+
+
+class Federation:
+    """The handlers of the OCM API."""
+
+    def __init__(
+        self,
+        ours: Ours,
+        ring: Ring,
+        sending: Sending,
+        receiving: Receiving,
+        limits: Limits,
+        *,
+        body_bytes: int,
+    ) -> None:
+        self._ours = ours
+        self._ring = ring
+        self._sending = sending
+        self._receiving = receiving
+        self._limits = limits
+        self._body_bytes = body_bytes
+
+    def routes(self) -> Routes:
+        """Path to route: the discovery documents at the root, the API below the OCM path."""
+        api = self._ours.ocm_path
+        document = {"GET": self.get_discovery}
+        keys = {"GET": self.get_keys}
+        return {
+            "/.well-known/ocm": Route("ocm.discovery", document),
+            "/ocm-provider": Route("ocm.discovery", document),
+            JWKS_PATH: Route("ocm.keys", keys),
+            f"{api}/shares": Route("ocm.shares", {"POST": self.post_share}),
+            f"{api}/notifications": Route("ocm.notifications", {"POST": self.post_notification}),
+            f"{api}/token": Route("ocm.token", {"POST": self.post_token}, Manner.OAUTH),
+            f"{api}/invite-accepted": Route("ocm.invites", {"POST": self.post_unsupported}),
+            f"{api}/request-share": Route("ocm.requests", {"POST": self.post_unsupported}),
+        }
+
+    async def get_discovery(self, request: web.Request) -> web.Response:
+        """Draft 03, 5. Nextclouds up to 31 refuse a higher version than 1.1."""
+        document = discovery.encode(describe(self._ours))
+        if "Nextcloud Server Crawler" in request.headers.get("User-Agent", ""):
+            document["apiVersion"] = _API_VERSION_FOR_NEXTCLOUD
+        response = json_response(document)
+        response.headers["Cache-Control"] = "public, max-age=60"
+        response.headers["Vary"] = "User-Agent"
+        return response
+
+    async def get_keys(self, _: web.Request) -> web.Response:
+        """Draft 03, 17.1; RFC 7517."""
+        response = json_response(self._ring.jwks())
+        response.headers["Cache-Control"] = "public, max-age=60"
+        return response
+
+    async def post_share(self, request: web.Request) -> web.Response:
+        """Draft 03, 6: 201 with the recipient's display name."""
+        message = await self._message(request)
+        _expect_json(request)
+        recipient = await self._receiving.receive_share(shares.parse(message.body), message)
+        return _created(shares.encode_created(recipient.shown_as))
+
+    async def post_notification(self, request: web.Request) -> web.Response:
+        """Draft 03, 7: each type goes to the role that has the share."""
+        message = await self._message(request)
+        _expect_json(request)
+        notification = notifications.parse(message.body)
+        roles: dict[str, Callable[..., Awaitable[None]]] = {
+            NotificationType.SHARE_ACCEPTED: self._sending.receive_notification,
+            NotificationType.SHARE_DECLINED: self._sending.receive_notification,
+            NotificationType.SHARE_UNSHARED: self._receiving.receive_notification,
+        }
+        role = roles.get(notification.notification_type)
+        if role is None:
+            raise Unsupported("notifications of this type are not supported")
+        await role(notification, message)
+        return _created(b"{}")
+
+    async def post_token(self, request: web.Request) -> web.Response:
+        """Draft 03, 9: the Code Flow."""
+        message = await self._message(request)
+        content_type = request.headers.get("Content-Type", "")
+        answer = await self._sending.exchange_token(
+            tokens.parse_request(content_type, message.body), message
+        )
+        response = web.Response(
+            body=tokens.encode_response(answer), content_type="application/json"
+        )
+        no_store(response)
+        return response
+
+    async def post_unsupported(self, _: web.Request) -> web.Response:
+        """What the API has and this server does not."""
+        raise Unsupported("this is not supported here")
+
+    async def _message(self, request: web.Request) -> Message:
+        """The request as its sender signed it; nothing of it is believed yet."""
+        self._limits.count("ocm", visit_of(request).address)
+        if request.query_string:
+            raise Malformed("the OCM API has no query parameters")
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise Malformed("compressed requests are not taken")
+        return Message(
+            method=request.method,
+            target_uri=self._ours.origin + request.raw_path,
+            headers=tuple(request.headers.items()),
+            body=await self._body(request),
+        )
+
+    async def _body(self, request: web.Request) -> bytes:
+        if (request.content_length or 0) > self._body_bytes:
+            raise TooLarge(f"a request may have {self._body_bytes} bytes")
+        await continue_if_expected(request)
+        return await read_body(request, self._body_bytes, _READ_SECONDS)
+
+
+def _expect_json(request: web.Request) -> None:
+    if request.content_type != "application/json":
+        raise Malformed("the request is not application/json")
+
+
+def _created(body: bytes) -> web.Response:
+    return web.Response(status=201, body=body, content_type="application/json")

@@ -1,0 +1,47 @@
+"""The management listener: is it alive, is it ready, how does it do. Never open to the world."""
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from gateway.errors import GatewayError
+from gateway.sharing.storage import Storage
+from gateway.store import outbox
+from gateway.store.state import State
+from gateway.web.requests import json_response
+
+
+def management_app(state: State, storage: Storage) -> web.Application:
+    """`/livez`: the process answers. `/readyz`: so do database and storage. `/metrics`."""
+
+    async def livez(_: web.Request) -> web.Response:
+        return json_response({"status": "ok"})
+
+    async def readyz(_: web.Request) -> web.Response:
+        checks = {"database": await database(), "storage": await storage_answers()}
+        ready = all(check == "ok" for check in checks.values())
+        return json_response(
+            {"status": "ok" if ready else "unavailable", "checks": checks},
+            status=200 if ready else 503,
+        )
+
+    async def database() -> str:
+        try:
+            await state.database.read(outbox.depth)
+        except GatewayError as error:
+            return error.explanation
+        return "ok"
+
+    async def storage_answers() -> str:
+        try:
+            return "ok" if await storage.healthy() else "the storage does not answer properly"
+        except GatewayError as error:
+            return error.explanation
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.router.add_get("/livez", livez)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", metrics)
+    return app

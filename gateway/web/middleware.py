@@ -1,0 +1,244 @@
+"""Around every request: its id, its limits, its line in the log, and errors made into answers.
+
+Failures are raised where they are noticed and rendered here and nowhere else. Each face has its own
+manner: JSON for the OCM API, OAuth's words for the token endpoint, DAV:error for WebDAV.
+"""
+
+import ipaddress
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+
+from gateway import metrics
+from gateway.config import Config
+from gateway.dav.message import failure
+from gateway.dav.methods import READING, WRITING
+from gateway.errors import (
+    GatewayError,
+    Malformed,
+    NotFound,
+    TooLarge,
+    TooMany,
+    Unauthorized,
+    WrongMethod,
+)
+from gateway.logs import bind, event
+from gateway.web.requests import json_response, no_store
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+SERVER = "ocm-gateway"
+_KNOWN_METHODS = frozenset({"POST", *READING, *WRITING})
+
+
+class Manner(StrEnum):
+    """How a face says no."""
+
+    JSON = "json"
+    OAUTH = "oauth"
+    DAV = "dav"
+
+
+@dataclass(slots=True)
+class Visit:
+    """What is known of one request besides its bytes. `route` is a metric's label."""
+
+    id: str
+    address: str
+    route: str = "other"
+    manner: Manner = Manner.JSON
+    started_at: float = field(default_factory=time.monotonic)
+
+
+_VISIT = web.RequestKey("visit", Visit)
+
+
+def visit_of(request: web.Request) -> Visit:
+    """What is known of a request."""
+    return request[_VISIT]
+
+
+class Limits:
+    """How often somebody may ask. Switched off by `testing.rate_limits: false`."""
+
+    def __init__(self, settings: Config) -> None:
+        self._on = settings.testing.rate_limits
+        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._items = {
+            "ocm": RateLimitItemPerMinute(settings.limits.ocm_requests_per_minute),
+            "login": RateLimitItemPerMinute(settings.limits.failed_logins_per_minute),
+        }
+
+    def count(self, scope: str, who: str) -> None:
+        """Count one request; TooMany when that was one too many."""
+        if self._on and not self._limiter.hit(self._items[scope], scope, who):
+            self._refuse(scope)
+
+    def check(self, scope: str, who: str) -> None:
+        """TooMany when the next one would be one too many; nothing is counted."""
+        if self._on and not self._limiter.test(self._items[scope], scope, who):
+            self._refuse(scope)
+
+    def _refuse(self, scope: str) -> None:
+        metrics.rate_limited.labels(scope=scope).inc()
+        raise TooMany("too many requests; try again in a minute", retry_after=60)
+
+
+def client_address(
+    request: web.Request,
+    trusted: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...],
+) -> str:
+    """Who is at the other end: the last hop that no trusted proxy vouches for."""
+    address = request.remote or ""
+    hops = [
+        hop.strip()
+        for line in request.headers.getall("X-Forwarded-For", [])
+        for hop in line.split(",")
+    ]
+    while hops and within(address, trusted):
+        address = hops.pop()
+    return address
+
+
+def within(
+    address: str, networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+) -> bool:
+    """Whether an address is in one of the networks."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(ip in network for network in networks)
+
+
+def around(settings: Config) -> Middleware:
+    """The middleware of the public listener."""
+
+    @web.middleware
+    async def visit(request: web.Request, handler: Handler) -> web.StreamResponse:
+        trusted = settings.public.trusted_proxies
+        request[_VISIT] = Visit(secrets.token_hex(8), client_address(request, trusted))
+        bind(request=request[_VISIT].id)
+        try:
+            response = await handler(request)
+        except GatewayError as error:
+            response = render(error, request[_VISIT])
+        except web.HTTPException as error:
+            response = render(translated(error), request[_VISIT])
+        except ConnectionError:
+            _line(request, 499)
+            raise
+        except Exception as error:
+            event("fault", level="error", path_length=len(request.raw_path), exc_info=error)
+            response = render(GatewayError("something went wrong on our side"), request[_VISIT])
+        if not response.prepared:
+            _finish_headers(response, request[_VISIT])
+            if response.status >= 400 and request.body_exists and not request.content.is_eof():
+                response.force_close()  # an unread upload is not worth draining
+        _line(request, response.status)
+        return response
+
+    return visit
+
+
+def _finish_headers(response: web.StreamResponse, visit: Visit) -> None:
+    response.headers["Server"] = SERVER
+    response.headers["X-Request-Id"] = visit.id
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+
+
+def _line(request: web.Request, status: int) -> None:
+    visit = request[_VISIT]
+    method = request.method if request.method in _KNOWN_METHODS else "other"
+    metrics.requests.labels(route=visit.route, method=method, status=status).inc()
+    event(
+        "request",
+        route=visit.route,
+        method=method,
+        status=status,
+        address=visit.address,
+        seconds=round(time.monotonic() - visit.started_at, 4),
+    )
+
+
+def translated(error: web.HTTPException) -> GatewayError:
+    """What aiohttp itself refuses, as one of our errors."""
+    match error:
+        case web.HTTPRequestEntityTooLarge():
+            return TooLarge("the request body is too large")
+        case web.HTTPMethodNotAllowed():
+            return WrongMethod("not with this method", allow=tuple(sorted(error.allowed_methods)))
+        case web.HTTPNotFound():
+            return NotFound("there is nothing here")
+    return Malformed("the request cannot be understood", detail=str(error.status))
+
+
+def render(error: GatewayError, visit: Visit) -> web.Response:
+    """An error as the answer of the face it happened at."""
+    event(
+        "refused" if error.status < 500 else "failed",
+        level="info" if error.status < 500 else "warning",
+        status=error.status,
+        error=error.code,
+        message=error.message,
+        detail=error.detail,
+        route=visit.route,
+    )
+    match visit.manner:
+        case Manner.DAV:
+            answer = failure(error.status, error.message)
+            assert isinstance(answer.body, bytes)
+            response = web.Response(status=answer.status, body=answer.body)
+            for name, value in answer.headers:
+                response.headers[name] = value
+        case Manner.OAUTH:
+            response = _oauth(error)
+        case Manner.JSON:
+            response = _json(error, visit)
+    _headers_of(error, response)
+    return response
+
+
+def _json(error: GatewayError, visit: Visit) -> web.Response:
+    body: dict[str, object] = {"message": error.message, "code": error.code, "request": visit.id}
+    if isinstance(error, Malformed) and error.fields:
+        body["validationErrors"] = [
+            {"name": name, "message": message} for name, message in error.fields
+        ]
+    return json_response(body, status=error.status)
+
+
+def _oauth(error: GatewayError) -> web.Response:
+    """RFC 6749 5.2: 400 with one of its codes; what is not the client's fault keeps its status."""
+    status = 400 if error.status in (401, 403, 404, 413) else error.status
+    code = error.code if error.code.islower() else "invalid_request"
+    response = json_response(
+        {"error": code, "error_description": _ascii(error.message)}, status=status
+    )
+    no_store(response)
+    return response
+
+
+def _ascii(text: str) -> str:
+    """RFC 6749 5.2: printable ASCII without quote and backslash."""
+    return "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "?" for c in text)
+
+
+def _headers_of(error: GatewayError, response: web.Response) -> None:
+    if isinstance(error, Unauthorized):
+        for challenge in error.challenges:
+            response.headers.add("WWW-Authenticate", challenge)
+    if isinstance(error, WrongMethod):
+        response.headers["Allow"] = ", ".join(error.allow)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    elif error.status == 503:
+        response.headers["Retry-After"] = "30"

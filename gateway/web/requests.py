@@ -1,0 +1,66 @@
+"""What the faces need of aiohttp: bodies read with care, small answers."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from gateway.errors import Malformed, TooLarge
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+async def expect_later(_: web.Request) -> None:
+    """Instead of aiohttp's own: no 100 Continue before we know that we want the body."""
+
+
+async def continue_if_expected(request: web.Request) -> None:
+    """Tell a client that waits for it to send its body (RFC 9110 10.1.1)."""
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(_CONTINUE)
+        request.writer.output_size = 0  # the answer itself has not begun
+
+
+async def read_body(request: web.Request, most_bytes: int, within_seconds: float) -> bytes:
+    """The whole body. TooLarge above `most_bytes`, Malformed when it does not come in time."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(within_seconds):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > most_bytes:
+                    raise TooLarge(f"a request may have {most_bytes} bytes")
+    except TimeoutError as error:
+        raise Malformed("the request body did not arrive in time") from error
+    return bytes(body)
+
+
+async def chunks_of(request: web.Request, idle_seconds: float) -> AsyncIterator[bytes]:
+    """The body as it comes; Malformed when nothing comes for too long.
+
+    A client that goes away raises ConnectionError, so that nothing downstream takes the part it
+    sent for the whole.
+    """
+    await continue_if_expected(request)
+    try:
+        while True:
+            async with asyncio.timeout(idle_seconds):
+                chunk = await request.content.readany()
+            if not chunk:
+                return
+            yield chunk
+    except TimeoutError as error:
+        raise Malformed("the upload stood still for too long") from error
+
+
+def json_response(data: object, status: int = 200) -> web.Response:
+    """JSON in UTF-8, compact."""
+    body = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+    return web.Response(status=status, body=body, content_type="application/json")
+
+
+def no_store(response: web.StreamResponse) -> None:
+    """RFC 6749 5.1: nothing with or about a token is kept by a cache."""
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Pragma"] = "no-cache"

@@ -1,0 +1,76 @@
+"""The public listener's addresses: one table, matched on the decoded path.
+
+aiohttp's router sees paths with dot segments already resolved; what we hand to a storage must never
+have passed through such a mill. So there is one catch-all route, and this.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.dav.target import RequestPath, encode_path, parse_target
+from gateway.errors import NotFound, Unsupported, WrongMethod
+from gateway.web.middleware import Manner, visit_of
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Door = Callable[[web.Request, RequestPath], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One address: its name in the metrics, its handlers by method, its manner of saying no."""
+
+    name: str
+    methods: Mapping[str, Handler]
+    manner: Manner = Manner.JSON
+
+
+Routes = dict[str, Route]
+
+
+@dataclass(frozen=True, slots=True)
+class DoorWay:
+    """Everything below a path belongs to one WebDAV door."""
+
+    name: str
+    path: tuple[str, ...]
+    door: Door
+
+
+def dispatcher(routes: Routes, doors: tuple[DoorWay, ...]) -> Handler:
+    """The one handler of the public listener."""
+
+    async def dispatch(request: web.Request) -> web.StreamResponse:
+        visit = visit_of(request)
+        if "," in request.headers.get("Transfer-Encoding", ""):
+            raise Unsupported("only the chunked transfer coding is understood")
+        door = next((one for one in doors if _looks_like(request.raw_path, one)), None)
+        if door:
+            visit.route, visit.manner = door.name, Manner.DAV
+        path = parse_target(request.raw_path)
+        for one in doors:
+            if path.segments[: len(one.path)] == one.path:
+                visit.route, visit.manner = one.name, Manner.DAV
+                below = RequestPath(path.segments[len(one.path) :], path.slash, path.query)
+                return await one.door(request, below)
+        route = routes.get(encode_path(path.segments) or "/")
+        if route is None:
+            raise NotFound("there is nothing here")
+        visit.route, visit.manner = route.name, route.manner
+        method = "GET" if request.method == "HEAD" else request.method
+        handler = route.methods.get(method)
+        if handler is None:
+            raise WrongMethod("not with this method", allow=_allow(route))
+        return await handler(request)
+
+    return dispatch
+
+
+def _looks_like(raw: str, door: DoorWay) -> bool:
+    """So that a path too odd to be parsed is refused in WebDAV's manner below a WebDAV door."""
+    return raw.startswith(encode_path(door.path))
+
+
+def _allow(route: Route) -> tuple[str, ...]:
+    return tuple(route.methods) + (("HEAD",) if "GET" in route.methods else ())

@@ -1,0 +1,240 @@
+"""The WebDAV doors: what we share out, and what local users were given.
+
+A door authorizes, gets a Target and hands it to `dav.proxy` with the request; then it writes the
+answer as it comes. A body that breaks off is cut off here too, never ended.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from gateway import metrics
+from gateway.config import Config
+from gateway.dav import methods, proxy
+from gateway.dav.client import Send
+from gateway.dav.documents import LONGEST, parse_propfind
+from gateway.dav.listing import Entry, multistatus
+from gateway.dav.locks import LockSeal
+from gateway.dav.message import DavAnswer, DavRequest, document, failure
+from gateway.dav.methods import READING, depth
+from gateway.dav.target import RequestPath, Target
+from gateway.errors import (
+    BackendFailed,
+    BackendTimeout,
+    BackendUnavailable,
+    CredentialRefused,
+    GatewayError,
+    Refused,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+    WrongMethod,
+)
+from gateway.logs import event
+from gateway.model import Permission, ReceivedShare, ResourceType, User
+from gateway.sharing.access import Access
+from gateway.sharing.parties import Parties
+from gateway.sharing.storage import Storage
+from gateway.sharing.visiting import Visiting, Way
+from gateway.web.middleware import Limits, visit_of, within
+from gateway.web.requests import chunks_of, read_body
+
+_IDLE_SECONDS = 120
+_BASIC = 'Basic realm="ocm-gateway", charset="UTF-8"'
+
+
+class Doors:
+    """The two doors below the public origin."""
+
+    def __init__(
+        self,
+        settings: Config,
+        access: Access,
+        visiting: Visiting,
+        parties: Parties,
+        storage: Storage,
+        limits: Limits,
+        seal: LockSeal,
+    ) -> None:
+        self._trusted_proxies = settings.public.trusted_proxies
+        self._received = tuple(part for part in settings.public.paths.received.split("/") if part)
+        self._upload_bytes = settings.limits.upload_bytes
+        self._access = access
+        self._visiting = visiting
+        self._parties = parties
+        self._storage = storage
+        self._limits = limits
+        self._seal = seal
+
+    async def shares(self, request: web.Request, path: RequestPath) -> web.StreamResponse:
+        """What we share out: token, share, permission, path, storage (draft 03, 8)."""
+        target = await self._authorize(request, path)
+        async with self._forward(request, path, target, self._storage.send) as answer:
+            return await _write(request, answer)
+
+    async def _authorize(self, request: web.Request, path: RequestPath) -> Target:
+        address = visit_of(request).address
+        self._limits.check("login", address)
+        try:
+            return await self._access.authorize(request.headers.getall("Authorization", []), path)
+        except Unauthorized:
+            if "Authorization" in request.headers:
+                self._limits.count("login", address)
+            raise
+
+    async def received(self, request: web.Request, path: RequestPath) -> web.StreamResponse:
+        """What was shared with a local user: one tree, one folder or file for each share."""
+        user = await self._user(request)
+        if not path.segments:
+            return await self._tree(request, user)
+        folder, *rest = path.segments
+        way = await self._visiting.open(user, folder, tuple(rest))
+        try:
+            async with self._forward(request, path, way.target, way.send) as answer:
+                return await _write(request, answer)
+        except CredentialRefused as error:
+            way = await self._renewed(request, user, way, error)
+        async with self._forward(request, path, way.target, way.send) as answer:
+            return await _write(request, answer)
+
+    async def _renewed(
+        self, request: web.Request, user: User, way: Way, error: CredentialRefused
+    ) -> Way:
+        """The way again with a new token, once (draft 03, 9.2); not for an upload half sent."""
+        renewed = await self._visiting.open(user, way.share.folder, way.target.rel, refused=way)
+        if request.body_exists and request.content.total_bytes:
+            raise Unavailable(
+                "the other server asked for a new login in the middle; try again", retry_after=1
+            ) from error
+        return renewed
+
+    async def _user(self, request: web.Request) -> User:
+        """The local user who asks: the proxy's header where that is configured, else Basic."""
+        if header := self._parties.header:
+            name = request.headers.get(header, "")
+            if name and within(request.remote or "", self._trusted_proxies):
+                return User(name)
+            raise Unauthorized("you are not logged in", challenges=())
+        authorizations = request.headers.getall("Authorization", [])
+        if not authorizations:
+            raise Unauthorized("log in to see what was shared with you", challenges=(_BASIC,))
+        address = visit_of(request).address
+        self._limits.check("login", address)
+        user = await self._parties.login(authorizations[0]) if len(authorizations) == 1 else None
+        if user is None:
+            self._limits.count("login", address)
+            raise Unauthorized("user name or password is wrong", challenges=(_BASIC,))
+        return user
+
+    async def _tree(self, request: web.Request, user: User) -> web.StreamResponse:
+        """The folder of a user's shares: it exists only here, and no other server is asked."""
+        match request.method:
+            case "OPTIONS":
+                headers = {"Allow": ", ".join(READING), "DAV": "1, 2", "MS-Author-Via": "DAV"}
+                return web.Response(headers=headers)
+            case "PROPFIND":
+                return await self._list(request, user)
+            case "GET" | "HEAD":
+                raise WrongMethod("this is a folder; open it as WebDAV", allow=READING)
+        raise Refused("shares come and go by accepting and declining them")
+
+    async def _list(self, request: web.Request, user: User) -> web.StreamResponse:
+        asked = parse_propfind(await read_body(request, LONGEST, _IDLE_SECONDS))
+        entries = [Entry(self._received, displayname=user.name, permissions="G")]
+        match depth("PROPFIND", request.headers.get("Depth", "1")):
+            case "1":
+                shares = await self._visiting.tree(user)
+                entries += [_entry(self._received, share) for share in shares]
+            case "infinity":
+                answer = failure(
+                    403, "list one folder at a time", condition="propfind-finite-depth"
+                )
+                return await _write(request, answer)
+        return await _write(request, document(207, multistatus(entries, asked)))
+
+    async def _upload(self, request: web.Request) -> AsyncIterator[bytes]:
+        received = metrics.dav_bytes.labels(direction="in")
+        total = 0
+        async for chunk in chunks_of(request, _IDLE_SECONDS):
+            total += len(chunk)
+            if self._upload_bytes and total > self._upload_bytes:
+                raise TooLarge(f"an upload may have {self._upload_bytes} bytes")
+            received.inc(len(chunk))
+            yield chunk
+
+    @asynccontextmanager
+    async def _forward(
+        self, request: web.Request, path: RequestPath, target: Target, send: Send
+    ) -> AsyncIterator[DavAnswer]:
+        dav_request = DavRequest(
+            method=request.method,
+            headers=request.headers,
+            body=self._upload(request) if request.body_exists else None,
+            content_length=request.content_length,
+            slash=path.slash,
+        )
+        methods.admit_query(request.method, path.query)
+        if self._upload_bytes and (request.content_length or 0) > self._upload_bytes:
+            raise TooLarge(f"an upload may have {self._upload_bytes} bytes")
+        backend = "storage" if target.trusted else "provider"
+        started_at = time.monotonic()
+        try:
+            async with proxy.forward(dav_request, target, send, self._seal) as answer:
+                metrics.backend_latency.labels(backend, request.method).observe(
+                    time.monotonic() - started_at
+                )
+                yield answer
+        except (BackendFailed, BackendUnavailable, BackendTimeout) as error:
+            metrics.backend_failures.labels(reason=error.code.lower()).inc()
+            event("backend.failed", level="error", backend=backend, error=error.explanation)
+            raise
+
+
+def _entry(tree: tuple[str, ...], share: ReceivedShare) -> Entry:
+    folder = share.resource_type is ResourceType.FOLDER
+    writable = Permission.WRITE in share.permissions
+    return Entry(
+        (*tree, share.folder),
+        collection=folder,
+        size=share.size,
+        modified_at=share.received_at,
+        permissions="G" + (("CK" if folder else "W") if writable else ""),
+    )
+
+
+async def _write(request: web.Request, answer: DavAnswer) -> web.StreamResponse:
+    """The answer, head first, then the body as it comes."""
+    if isinstance(answer.body, bytes):
+        response: web.StreamResponse = web.Response(status=answer.status, body=answer.body or None)
+    else:
+        response = web.StreamResponse(status=answer.status)
+    for name, value in answer.headers:
+        response.headers.add(name, value)
+    if answer.length is not None and (not isinstance(answer.body, bytes) or not answer.body):
+        response.headers["Content-Length"] = str(answer.length)
+    if isinstance(answer.body, bytes):
+        return response
+    await _stream(request, response, answer.body)
+    return response
+
+
+async def _stream(
+    request: web.Request, response: web.StreamResponse, body: AsyncIterator[bytes]
+) -> None:
+    response.headers["Server"] = "ocm-gateway"
+    response.headers["X-Request-Id"] = visit_of(request).id
+    sent = metrics.dav_bytes.labels(direction="out")
+    await response.prepare(request)
+    try:
+        async for chunk in body:
+            sent.inc(len(chunk))
+            await response.write(chunk)
+    except GatewayError as error:
+        # Ending the response now would make a part look like the whole.
+        event("body.broken", level="warning", error=error.explanation)
+        if request.transport:
+            request.transport.abort()
+        raise ConnectionResetError("the body broke off") from error
+    await response.write_eof()
