@@ -62,9 +62,9 @@ def write(folder: Path, data: dict[str, Any]) -> Path:
 
 
 @contextlib.asynccontextmanager
-async def in_process(folder: Path, storage: Storage, **changes: Any) -> AsyncIterator[Gateway]:
+async def in_process(folder: Path, behind: Storage, **changes: Any) -> AsyncIterator[Gateway]:
     """A gateway in this event loop, listening."""
-    file = write(folder, settings(folder, storage.url, **changes))
+    file = write(folder, settings(folder, behind.url, **changes))
     async with open_gateway(config.load(file)) as gateway, listening(gateway):
         yield gateway
 
@@ -147,7 +147,7 @@ class Process:
 @contextlib.contextmanager
 def running(folder: Path, storage_url: str, **changes: Any) -> Iterator[Process]:
     """A gateway process, started."""
-    gateway = Process(write(folder, settings(folder, storage_url, **changes)))
+    gateway = Process(write(folder, settings(folder, behind.url, **changes)))
     gateway.start()
     try:
         yield gateway

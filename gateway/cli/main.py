@@ -5,6 +5,7 @@ import typer
 from gateway import __version__
 from gateway.cli import discover, keys, outbox, received, share
 from gateway.cli.check import check
+from gateway.cli.demo import demo
 from gateway.cli.serve import serve
 
 app = typer.Typer(
@@ -14,6 +15,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(check)
+app.command()(demo)
 app.add_typer(share.commands, name="share")
 app.add_typer(received.commands, name="received")
 app.command()(discover.discover)

@@ -143,3 +143,10 @@ def admit_destination(target: Target, destination: Segments) -> None:
     if source == wanted[: len(source)]:
         raise Refused("the destination is inside the source")
     admit_names(destination, target)
+    if target.trusted and not exact(destination, target):
+        raise Refused("the storage cannot be told to move to a name with ; ? or # in it")
+
+
+def exact(path: Segments, target: Target) -> bool:
+    """Whether the storage understands that path in a Destination."""
+    return target.profile.exact_destination or not any(set(";?#") & set(name) for name in path)

@@ -65,10 +65,16 @@ def _pause(headers: Mapping[str, str]) -> int:
 
 
 def leads_to_slash(status: int, headers: Mapping[str, str], url: str) -> bool:
-    """Whether that is a redirect to the same path with a slash behind it."""
+    """Whether that is a redirect to the same path with a slash behind it.
+
+    WsgiDAV leaves out what stands before its own root, so the end of the path will do.
+    """
     path = urlsplit(headers.get("Location", "")).path if status in REDIRECTS else ""
     here = urlsplit(url).path
-    return path.endswith("/") and not here.endswith("/") and _names(path) == _names(here)
+    if not path.endswith("/") or here.endswith("/"):
+        return False
+    names = _names(path)
+    return bool(names) and _names(here)[-len(names) :] == names
 
 
 def _names(path: str) -> list[bytes]:

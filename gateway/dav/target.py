@@ -37,6 +37,8 @@ class Profile:
     fold_case, fold_unicode: names that differ only so are the same file.
     windows_names: backslash, colon, trailing dots and device names mean something else.
     locks: LOCK and UNLOCK work (WebDAV class 2).
+    exact_destination: a Destination may have names with an escaped semicolon, question mark or
+        number sign. WsgiDAV cuts them there and overwrites what has the shorter name.
     """
 
     atomic_put: bool = False
@@ -47,6 +49,7 @@ class Profile:
     fold_unicode: bool = False
     windows_names: bool = False
     locks: bool = True
+    exact_destination: bool = False
 
 
 @dataclass(frozen=True, slots=True)

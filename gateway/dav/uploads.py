@@ -5,6 +5,7 @@ name in the same folder and moved when all of it has arrived. A write under a lo
 its name, since a move would break the lock. The body is counted; what is cut short is never ended.
 """
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,8 @@ from gateway.errors import GatewayError, Malformed, WrongMethod
 EMULATED = ("If-Match", "If-None-Match")
 STRAIGHT = ("If", "If-Unmodified-Since", "If-Modified-Since")
 """Conditions about the file itself, which only the storage can judge."""
+DISCARDING = (0.02, 0.2, 1.0)
+"""Seconds to wait before each try."""
 LOST_AT_MOVE = ("ETag", "OC-ETag", "OC-FileId")
 
 
@@ -33,7 +36,8 @@ async def put(exchange: Exchange) -> DavAnswer:
     if request.content_length is None and not target.profile.chunked_put:
         return failure(411, "the storage wants to know the length first")
     sent = sent_headers(exchange)
-    if not target.profile.atomic_put and not any(name in sent for name in STRAIGHT):
+    movable = methods.exact(target.path, target) and not any(name in sent for name in STRAIGHT)
+    if movable and not target.profile.atomic_put:
         return await _put_aside(exchange, sent)
     if await fails_precondition(exchange):
         return failure(412, "a condition does not hold")
@@ -134,7 +138,13 @@ async def _move(exchange: Exchange, aside: str, uploaded: Reply) -> DavAnswer:
 
 
 async def _discard(exchange: Exchange, aside: str) -> None:
-    try:
-        await exchange.ask("DELETE", aside, headers.authorized(exchange.target.authorization))
-    except GatewayError:
-        return  # it stays behind under its temporary name
+    """Delete what arrived of an upload; a storage may notice the end of it later than we do."""
+    for pause in DISCARDING:
+        await asyncio.sleep(pause)
+        try:
+            sent = headers.authorized(exchange.target.authorization)
+            reply = await exchange.ask("DELETE", aside, sent)
+        except GatewayError:
+            return  # it stays behind under its temporary name
+        if reply.status in (200, 204):
+            return

@@ -12,6 +12,7 @@ from functools import partial
 from gateway import metrics
 from gateway.dav.target import RequestPath, Target
 from gateway.errors import BadSignature, Malformed, NotFound, Unauthorized
+from gateway.logs import event
 from gateway.model import Permission, ResourceType, SentShare
 from gateway.ocm import tokens
 from gateway.ocm.tokens import AccessToken, TokenResponse
@@ -67,6 +68,7 @@ class Access:
         key = self._ring.active
         signed = tokens.signing_input(claims, key.kid)
         metrics.tokens_issued.labels(result="issued").inc()
+        event("token.issued", provider_id=share.provider_id, expires_in=lifetime)
         return TokenResponse(tokens.assemble(signed, key.sign(signed)), lifetime)
 
     async def authorize(self, authorizations: Sequence[str], path: RequestPath) -> Target:

@@ -190,17 +190,17 @@ class Outbox:
 
     def _next(self, entry: OutboxEntry, retry_after: int | None) -> int:
         longest = self._settings.longest_pause_seconds
-        pause = min(self._settings.first_retry_seconds * 2 ** min(entry.attempts, 20), longest)
+        pause: int = min(self._settings.first_retry_seconds * 2 ** min(entry.attempts, 20), longest)
         if pause > 10:  # so that errands that failed together do not come back together
             pause = int(pause * random.uniform(0.8, 1.0))  # noqa: S311
         return self._clock() + max(pause, min(retry_after or 0, longest))
 
     async def _pending(self) -> int:
         try:
-            pending, dead = await self._state.database.read(outbox.depth)
+            depths: tuple[int, int] = await self._state.database.read(outbox.depth)
         except Unavailable as error:
             event("outbox.stalled", level="error", error=error.explanation)
             return 0
-        metrics.outbox_pending.set(pending)
-        metrics.outbox_dead.set(dead)
-        return pending
+        metrics.outbox_pending.set(depths[0])
+        metrics.outbox_dead.set(depths[1])
+        return depths[0]

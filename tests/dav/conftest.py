@@ -76,7 +76,7 @@ def storage(_storage):
     """The server, with a fresh `shared` folder and a secret beside it."""
     for entry in _storage.files.iterdir():
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-    (_storage.files / "shared" / "sub").mkdir(parents=True)
+    (_storage.files / "shared" / "sub").mkdir(parents=True, exist_ok=True)
     (_storage.files / "shared" / "a b.txt").write_text("hello")
     (_storage.files / "secret.txt").write_text("secret")
     return _storage
@@ -84,7 +84,7 @@ def storage(_storage):
 
 @pytest.fixture
 async def way():
-    transport = trusted()
+    transport = trusted(idle_seconds=30)
     yield transport.request
     await transport.close()
 

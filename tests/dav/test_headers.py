@@ -128,9 +128,7 @@ def test_any_other_destination_is_refused(value, status):
 
 
 def condition(text, **changes):
-    return headers.if_value(
-        headers.condition_lists(fields(("If", text)), target(**changes), SEAL)
-    )
+    return headers.if_value(headers.condition_lists(fields(("If", text)), target(**changes), SEAL))
 
 
 def test_a_tag_and_a_sealed_token_are_translated():
@@ -151,7 +149,9 @@ def test_no_lock_is_left_as_it_is():
 
 @pytest.mark.parametrize("tag", ["https://other.example/x", "/remote/id2/b"])
 def test_a_tag_outside_the_share_leads_nowhere(tag):
-    assert condition(f'<{tag}> (["e"])') == '<http://s:8080/dav/shared/.ocm-gateway-nowhere> (["e"])'
+    assert (
+        condition(f'<{tag}> (["e"])') == '<http://s:8080/dav/shared/.ocm-gateway-nowhere> (["e"])'
+    )
 
 
 def test_several_if_lines_are_one():

@@ -6,7 +6,9 @@ from gateway.dav.listing import Entry, multistatus
 D = "{DAV:}"
 ENTRIES = (
     Entry(("remote", "dav")),
-    Entry(("remote", "dav", "a & b"), displayname="A", modified_at=60, etag='"e"', permissions="RG"),
+    Entry(
+        ("remote", "dav", "a & b"), displayname="A", modified_at=60, etag='"e"', permissions="RG"
+    ),
     Entry(("remote", "dav", "f"), collection=False, size=7),
 )
 

@@ -111,14 +111,23 @@ def test_depth(method, value, depth):
 
 @pytest.mark.parametrize(
     ("method", "value"),
-    [("PROPFIND", "2"), ("PROPFIND", "0,1"), ("DELETE", "0"), ("MOVE", "0"), ("COPY", "1"), ("LOCK", "1")],
+    [
+        ("PROPFIND", "2"),
+        ("PROPFIND", "0,1"),
+        ("DELETE", "0"),
+        ("MOVE", "0"),
+        ("COPY", "1"),
+        ("LOCK", "1"),
+    ],
 )
 def test_a_depth_that_the_method_does_not_have_is_refused(method, value):
     with pytest.raises(Malformed):
         methods.depth(method, value)
 
 
-@pytest.mark.parametrize(("value", "wanted"), [(None, True), ("T", True), ("t", True), ("f", False)])
+@pytest.mark.parametrize(
+    ("value", "wanted"), [(None, True), ("T", True), ("t", True), ("f", False)]
+)
 def test_overwrite(value, wanted):
     assert methods.overwrite(value) is wanted
 
@@ -155,3 +164,11 @@ def test_a_query_is_ignored_on_reads_and_refused_on_writes():
     methods.admit_query("GET", "x=1")
     with pytest.raises(Malformed):
         methods.admit_query("PUT", "x=1")
+
+
+@pytest.mark.parametrize("name", [";x", "a;b", "a?b", "a#b"])
+def test_a_destination_that_a_storage_may_cut_short_is_refused(name):
+    with pytest.raises(Refused):
+        methods.admit_destination(target("a"), ("sub", name))
+    exact = target("a", profile=Profile(exact_destination=True))
+    methods.admit_destination(exact, ("sub", name))

@@ -128,7 +128,9 @@ def test_raw_hrefs_are_not_decoded():
 
 
 def test_another_server_speaks_for_itself_only():
-    body = ms(SELF, file("http://evil/dav/shared/a"), file("/dav/shared/b%5Cc"), file("/dav/shared/d"))
+    body = ms(
+        SELF, file("http://evil/dav/shared/a"), file("/dav/shared/b%5Cc"), file("/dav/shared/d")
+    )
     assert hrefs(rewrite(body, trusted=False)) == ["/remote/id/", "/remote/id/d"]
 
 
@@ -177,7 +179,9 @@ def test_one_file_is_spelled_as_it_was_asked_for():
         ms(SELF, file("/dav/shared/a", "<a>" * 100 + "</a>" * 100)),
         ms(SELF, file("/dav/shared/a", "<a>" + "x" * 2_000_000 + "</a>")),
         ms(SELF, file("/dav/shared/a", "<a b='" + "x" * 900_000 + "'/>")),
-        ms(SELF, file("/dav/shared/a", "<a " + " ".join(f"b{n}=''" for n in range(100_000)) + "/>")),
+        ms(
+            SELF, file("/dav/shared/a", "<a " + " ".join(f"b{n}=''" for n in range(100_000)) + "/>")
+        ),
     ],
 )
 def test_what_is_not_exactly_a_multistatus_fails_before_its_end_is_written(body):
@@ -256,7 +260,15 @@ def test_another_server_s_permissions_are_only_ever_narrowed():
 
 @pytest.mark.parametrize(
     "name",
-    ["owner", "group", "acl", "principal-URL", "current-user-principal", "quota-used-bytes", "resource-id"],
+    [
+        "owner",
+        "group",
+        "acl",
+        "principal-URL",
+        "current-user-principal",
+        "quota-used-bytes",
+        "resource-id",
+    ],
 )
 def test_properties_about_the_owner_are_dropped(name):
     body = rewrite(ms(folder("/dav/shared/", f"<D:{name}><D:href>/p/marie</D:href></D:{name}>")))
@@ -264,7 +276,13 @@ def test_properties_about_the_owner_are_dropped(name):
 
 
 def test_a_display_name_is_made_up_where_there_is_none():
-    out = rewrite(ms(SELF, file("/dav/shared/a%26b"), file("/dav/shared/c", "<D:displayname>C</D:displayname>")))
+    out = rewrite(
+        ms(
+            SELF,
+            file("/dav/shared/a%26b"),
+            file("/dav/shared/c", "<D:displayname>C</D:displayname>"),
+        )
+    )
     assert [props(out, n)[D + "displayname"] for n in range(3)] == ["Holiday", "a&b", "C"]
 
 
@@ -314,7 +332,7 @@ def test_propname_gets_names_without_values():
 
 def test_two_propstats_of_the_same_status_become_one():
     second = (
-        "<D:propstat><D:prop><D:getetag>\"e\"</D:getetag></D:prop>"
+        '<D:propstat><D:prop><D:getetag>"e"</D:getetag></D:prop>'
         "<D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response>"
     )
     assert props(rewrite(ms(SELF.replace("</D:response>", second))))[D + "getetag"] == '"e"'
@@ -363,7 +381,9 @@ def test_the_answer_to_a_write_keeps_its_members_and_loses_its_texts():
 
 
 def test_an_entry_costs_some_tens_of_microseconds():
-    body = ms(SELF, *(file(f"/dav/shared/{n}", "<D:getetag>1</D:getetag>" * 4) for n in range(5000)))
+    body = ms(
+        SELF, *(file(f"/dav/shared/{n}", "<D:getetag>1</D:getetag>" * 4) for n in range(5000))
+    )
     started = perf_counter()
     out = rewrite(body)
     assert len(hrefs(out)) == 5001

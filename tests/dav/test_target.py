@@ -87,7 +87,9 @@ def test_the_absolute_form_of_our_own_address_is_taken(url):
     assert parse_target(url, {"gw.example"}).segments == ("a",)
 
 
-@pytest.mark.parametrize("raw", ["/" + "a" * 9000, "/" + "a" * 256, "/" + "%C3%A4" * 128, "/a" * 256])
+@pytest.mark.parametrize(
+    "raw", ["/" + "a" * 9000, "/" + "a" * 256, "/" + "%C3%A4" * 128, "/a" * 256]
+)
 def test_what_is_too_long_is_414(raw):
     with pytest.raises(Malformed) as caught:
         parse_target(raw)
@@ -116,7 +118,9 @@ def test_no_input_leaves_the_root(raw):
     assert not set(below) & set(";\\#?+")
 
 
-names = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
+names = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=20
+)
 
 
 @given(st.lists(names, max_size=4))
