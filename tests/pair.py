@@ -147,7 +147,7 @@ class Process:
 @contextlib.contextmanager
 def running(folder: Path, storage_url: str, **changes: Any) -> Iterator[Process]:
     """A gateway process, started."""
-    gateway = Process(write(folder, settings(folder, behind.url, **changes)))
+    gateway = Process(write(folder, settings(folder, storage_url, **changes)))
     gateway.start()
     try:
         yield gateway

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from gateway.dav import headers, methods
 from gateway.dav.backend import healthy, is_xml
 from gateway.dav.client import Exchange, Reply, read
-from gateway.dav.entries import Plan, condition_in
+from gateway.dav.entries import Plan
 from gateway.dav.hrefs import Hrefs
 from gateway.dav.message import XML, DavAnswer, document, failure
 from gateway.dav.multistatus import PIECE, Limits, Multistatus
+from gateway.dav.parts import condition_in
 from gateway.dav.statuses import told
 from gateway.errors import BackendFailed, BackendUnavailable
 

@@ -6,37 +6,23 @@ the only one (some clients read the first, some the last), the 404 one is writte
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gateway.dav import properties
 from gateway.dav.documents import Asked, Requested, element, empty_element
 from gateway.dav.hrefs import Hrefs, Segments
 from gateway.dav.locks import LockSeal
+from gateway.dav.parts import Element, Property, PropStat, Response, condition_in
 from gateway.dav.properties import Facts
-from gateway.dav.spans import Buffer, Edit, splice, text_of
+from gateway.dav.spans import Buffer, splice, text_of
 from gateway.dav.target import Target
 
-Span = tuple[int, int]
-
-CONDITIONS = (
-    "propfind-finite-depth",
-    "lock-token-submitted",
-    "lock-token-matches-request-uri",
-    "no-conflicting-lock",
-    "cannot-modify-protected-property",
-    "no-external-entities",
-    "preserved-live-properties",
-    "quota-not-exceeded",
-    "sufficient-disk-space",
-)
-"""The preconditions of RFC 4918 16 and RFC 4331 that are passed on."""
-
-_CONDITION = re.compile(rb"<(?:[\w.-]+:)?(" + "|".join(CONDITIONS).encode() + rb")(?=[\s/>])")
 _CODE = re.compile(rb"\s([1-5]\d\d)(?!\d)")
 _OK = b"</d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat>"
 _MISSING = b"</d:prop><d:status>HTTP/1.1 404 Not Found</d:status></d:propstat>"
 _PROPSTAT = b'<d:propstat xmlns:d="DAV:"><d:prop>'
 _MOST_CACHED = 1000
+_REPLACEABLE = frozenset({properties.DISPLAYNAME, properties.TYPE})
 _TEXTS = frozenset(
     {properties.ETAG, properties.LENGTH, properties.MODIFIED, properties.PERMISSIONS}
 )
@@ -54,55 +40,6 @@ class Plan:
     seal: LockSeal
     requested: Requested | None = None
     depth: str = "0"
-
-
-@dataclass(slots=True)
-class Element:
-    """Where an element starts, its content starts, its content ends, and it ends."""
-
-    start: int = 0
-    inner: int = 0
-    last: int = 0
-    end: int = 0
-
-
-@dataclass(slots=True)
-class Property(Element):
-    """A property, its name, and what to change in it."""
-
-    name: str = ""
-    edits: list[Edit] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class PropStat(Element):
-    """A DAV:propstat."""
-
-    prop: Element | None = None
-    status: Element | None = None
-    error: Element | None = None
-    properties: list[Property] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Response(Element):
-    """A DAV:response. typed: DAV:resourcetype was among its properties."""
-
-    hrefs: list[Element] = field(default_factory=list)
-    propstats: list[PropStat] = field(default_factory=list)
-    status: Element | None = None
-    error: Element | None = None
-    typed: bool = False
-    collection: bool = False
-
-
-def condition_in(body: Buffer) -> str:
-    """The first known precondition that an error body names, or nothing.
-
-    Found by pattern: lighttpd's error bodies are not namespace-well-formed.
-    """
-    match = _CONDITION.search(body)
-    return match[1].decode() if match else ""
 
 
 class Composer:
@@ -171,7 +108,9 @@ class Composer:
             name = found.name
             if name in _TEXTS:
                 texts[name] = text_of(raw[found.inner : found.last])
-            if name in answered or not self._shows(name) or self._replaces(raw, found):
+            if name in answered or not (self._visible.get(name) or self._shows(name)):
+                continue
+            if name in _REPLACEABLE and self._replaces(raw, found):
                 continue
             answered.add(name)
             if found.start == end and not found.edits:

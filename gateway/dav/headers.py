@@ -84,6 +84,10 @@ def admit(method: str, headers: CIMultiDictProxy[str]) -> None:
     # RFC 9110 14.5: a server that does not do partial PUT must refuse it. Some truncate the file.
     if method == "PUT" and "Content-Range" in headers:
         raise Malformed("a PUT with Content-Range is not offered")
+    if method != "PUT" and headers.get("Content-Encoding", "identity").lower() != "identity":
+        fault = Malformed("only files may come encoded")
+        fault.status = 415
+        raise fault
 
 
 def for_storage(method: str, headers: CIMultiDictProxy[str], target: Target) -> CIMultiDict[str]:

@@ -10,16 +10,18 @@ from dataclasses import dataclass
 from xml.parsers import expat
 
 from gateway.dav import properties
-from gateway.dav.entries import Composer, Element, Plan, Property, PropStat, Response
+from gateway.dav.entries import Composer, Plan
 from gateway.dav.hrefs import Hrefs, Segments
 from gateway.dav.lockdiscovery import LockSpans
 from gateway.dav.message import DECLARATION
+from gateway.dav.parts import Element, Property, PropStat, Response
 from gateway.dav.spans import broken, is_empty, tag_end, text_of
 
 PIECE = 16 * 1024
 """Bytes parsed at once; expat before 2.6 reads an unfinished token again with every piece."""
 
 _RESPONSE = "DAV: response"
+_TELLING = frozenset({properties.RESOURCETYPE, properties.LOCKDISCOVERY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Multistatus:
         self._propstat: PropStat | None = None
         self._property: Property | None = None
         self._locks: LockSpans | None = None
+        self._telling = False  # inside a property whose elements say something to us
         self._parser = self._make_parser()
 
     def feed(self, data: bytes) -> bytes:
@@ -116,7 +119,8 @@ class Multistatus:
     def _start(self, name: str, _: dict[str, str]) -> None:
         depth = self._depth = self._depth + 1
         if depth > 5:
-            self._start_inside(name)
+            if self._telling or depth > self._limits.depth:
+                self._start_inside(name)
             return
         start = self._parser.CurrentByteIndex - self._offset
         inner = tag_end(self._raw, start)
@@ -125,7 +129,13 @@ class Multistatus:
         elif depth == 2:
             self._response = Response(start, inner) if name == _RESPONSE else None
         elif self._response is not None:
-            self._open.append(self._child(name, start, inner))
+            if depth == 5:
+                found = self._start_property(name, start, inner)
+            elif depth == 4:
+                found = self._start_in_propstat(name, start, inner)
+            else:
+                found = self._start_in_response(self._response, name, start, inner)
+            self._open.append(found)
 
     def _start_root(self, name: str, start: int, inner: int) -> None:
         if name != "DAV: multistatus":
@@ -138,38 +148,43 @@ class Multistatus:
         if self._plan.requested is None:
             self._release()
 
-    def _child(self, name: str, start: int, inner: int) -> Element:
-        """The record of an element inside a response, hung where it belongs."""
-        response, propstat = self._response, self._propstat
-        assert response is not None
+    def _start_in_response(self, response: Response, name: str, start: int, inner: int) -> Element:
+        if name == "DAV: propstat":
+            self._propstat = PropStat(start, inner)
+            response.propstats.append(self._propstat)
+            return self._propstat
         found = Element(start, inner)
-        match self._depth, name:
-            case 3, "DAV: href":
-                response.hrefs.append(found)
-            case 3, "DAV: propstat":
-                found = self._propstat = PropStat(start, inner)
-                response.propstats.append(found)
-            case 3, "DAV: status":
-                response.status = found
-            case 3, "DAV: error":
-                response.error = found
-            case 4, "DAV: prop" if propstat and propstat.prop is None:
-                propstat.prop = found
-            case 4, "DAV: status" if propstat:
-                propstat.status = found
-            case 4, "DAV: error" if propstat:
-                propstat.error = found
-            case 5, _ if propstat and self._open[-1] is propstat.prop:
-                found = self._start_property(name, start, inner, propstat)
+        if name == "DAV: href":
+            response.hrefs.append(found)
+        elif name == "DAV: status":
+            response.status = found
+        elif name == "DAV: error":
+            response.error = found
         return found
 
-    def _start_property(self, name: str, start: int, inner: int, propstat: PropStat) -> Property:
+    def _start_in_propstat(self, name: str, start: int, inner: int) -> Element:
+        found, propstat = Element(start, inner), self._propstat
+        if propstat is None:
+            return found
+        if name == "DAV: prop" and propstat.prop is None:
+            propstat.prop = found
+        elif name == "DAV: status":
+            propstat.status = found
+        elif name == "DAV: error":
+            propstat.error = found
+        return found
+
+    def _start_property(self, name: str, start: int, inner: int) -> Element:
+        propstat = self._propstat
+        if propstat is None or self._open[-1] is not propstat.prop:
+            return Element(start, inner)
         found = self._property = Property(start, inner, name=name)
         propstat.properties.append(found)
         if name == properties.LOCKDISCOVERY:
             plan = self._plan
             self._locks = LockSpans(self._raw, self._hrefs, plan.seal, plan.target.scope)
             found.edits = self._locks.edits
+        self._telling = name in _TELLING
         return found
 
     def _start_inside(self, name: str) -> None:
@@ -178,9 +193,7 @@ class Multistatus:
         if self._locks is not None:
             self._locks.start(name, self._parser.CurrentByteIndex - self._offset)
         elif self._depth == 6 and name == properties.COLLECTION and self._response:
-            found = self._property
-            if found is not None and found.name == properties.RESOURCETYPE:
-                self._response.collection = True
+            self._response.collection = True
 
     def _end(self, _: str) -> None:
         depth = self._depth
@@ -206,6 +219,7 @@ class Multistatus:
 
     def _end_property(self) -> None:
         found, self._property, self._locks = self._property, None, None
+        self._telling = False
         if found is not None and found.name == properties.RESOURCETYPE and self._response:
             self._response.typed = self._plan.requested is not None
 

@@ -52,6 +52,10 @@ class Profile:
     exact_destination: bool = False
 
 
+REMOTE = Profile(atomic_put=True, conditional_put=True, exact_destination=True)
+"""Another OCM Server, which answers for its own storage."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One resource at one storage, and what may be done with it.

@@ -23,8 +23,9 @@ from gateway.errors import GatewayError, Malformed, WrongMethod
 EMULATED = ("If-Match", "If-None-Match")
 STRAIGHT = ("If", "If-Unmodified-Since", "If-Modified-Since")
 """Conditions about the file itself, which only the storage can judge."""
-DISCARDING = (0.02, 0.2, 1.0)
-"""Seconds to wait before each try."""
+COMPLETE = (0.0,)
+ABORTED = (0.02, 0.2, 1.0)
+"""Seconds to wait before each try to delete; a storage may notice an end later than we do."""
 LOST_AT_MOVE = ("ETag", "OC-ETag", "OC-FileId")
 
 
@@ -37,7 +38,7 @@ async def put(exchange: Exchange) -> DavAnswer:
         return failure(411, "the storage wants to know the length first")
     sent = sent_headers(exchange)
     movable = methods.exact(target.path, target) and not any(name in sent for name in STRAIGHT)
-    if movable and not target.profile.atomic_put:
+    if target.trusted and movable and not target.profile.atomic_put:
         return await _put_aside(exchange, sent)
     if await fails_precondition(exchange):
         return failure(412, "a condition does not hold")
@@ -109,14 +110,15 @@ async def _put_aside(exchange: Exchange, sent: CIMultiDict[str]) -> DavAnswer:
     aside = _aside(target.url)
     try:
         uploaded = await _upload(exchange, aside, sent)
-        if uploaded.status not in (200, 201, 204):
-            return await refusal(exchange, uploaded)
-        answer = await _move(exchange, aside, uploaded)
+        if uploaded.status in (200, 201, 204):
+            answer = await _move(exchange, aside, uploaded)
+        else:
+            answer = await refusal(exchange, uploaded)
     except BaseException:
-        await _discard(exchange, aside)
+        await _discard(exchange, aside, ABORTED)
         raise
     if answer.status >= 300:
-        await _discard(exchange, aside)
+        await _discard(exchange, aside, COMPLETE)
     return answer
 
 
@@ -137,9 +139,9 @@ async def _move(exchange: Exchange, aside: str, uploaded: Reply) -> DavAnswer:
     return replace(answer, headers=fields + kept)
 
 
-async def _discard(exchange: Exchange, aside: str) -> None:
-    """Delete what arrived of an upload; a storage may notice the end of it later than we do."""
-    for pause in DISCARDING:
+async def _discard(exchange: Exchange, aside: str, pauses: tuple[float, ...]) -> None:
+    """Delete what arrived of an upload."""
+    for pause in pauses:
         await asyncio.sleep(pause)
         try:
             sent = headers.authorized(exchange.target.authorization)

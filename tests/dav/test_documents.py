@@ -1,3 +1,4 @@
+import contextlib
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -17,7 +18,8 @@ from gateway.errors import Malformed, TooLarge
         (b'<propfind xmlns="DAV:"><allprop/></propfind>', Requested(Asked.ALL)),
         (b'<a:propfind xmlns:a="DAV:"><a:propname/></a:propfind>', Requested(Asked.NAMES)),
         (
-            b'<propfind xmlns="DAV:"><prop><getetag/><x:y xmlns:x="u"/><z xmlns=""/></prop></propfind>',
+            b'<propfind xmlns="DAV:"><prop><getetag/><x:y xmlns:x="u"/><z xmlns=""/>'
+            b"</prop></propfind>",
             Requested(Asked.NAMED, ("DAV: getetag", "u y", "z")),
         ),
         (
@@ -92,7 +94,5 @@ def test_text_is_escaped(text):
 
 @given(st.binary(max_size=80))
 def test_any_bytes_are_read_or_refused(body):
-    try:
+    with contextlib.suppress(Malformed):
         documents.parse_propfind(body)
-    except Malformed:
-        pass

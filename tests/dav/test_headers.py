@@ -77,6 +77,13 @@ def test_if_range_is_not_trusted_to_storages_that_ignore_conditions():
     assert "Range" in headers.for_storage("GET", given, honest)
 
 
+def test_encoded_xml_is_415():
+    headers.admit("PUT", fields(("Content-Encoding", "gzip")))
+    with pytest.raises(Malformed) as caught:
+        headers.admit("PROPFIND", fields(("Content-Encoding", "gzip")))
+    assert caught.value.status == 415
+
+
 def test_partial_and_chunked_puts_are_refused():
     with pytest.raises(Malformed):
         headers.admit("PUT", fields(("Content-Range", "bytes 0-1/2")))
