@@ -155,6 +155,7 @@ def _joined(
         storage,
         clock,
         lifetime_seconds=settings.tokens.lifetime_seconds,
+        legacy=settings.sharing.legacy_access,
     )
     return Gateway(
         settings=settings,

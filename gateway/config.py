@@ -278,6 +278,7 @@ class Sharing(Section):
     send: bool = True
     receive: bool = True
     require_exchange: bool = False
+    legacy_access: bool = False
     max_expiration_days: int | None = Field(default=None, ge=1)
 
 

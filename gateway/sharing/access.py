@@ -18,11 +18,13 @@ from gateway.ocm import tokens
 from gateway.ocm.tokens import AccessToken, TokenResponse
 from gateway.policy.doorkeeper import Doorkeeper
 from gateway.providers.ring import Ring
+from gateway.sharing.credentials import basic_pair
 from gateway.sharing.ours import Ours
 from gateway.sharing.storage import Storage
 from gateway.store.state import State
 
 _CHALLENGE = 'Bearer realm="ocm"'
+_BASIC_CHALLENGE = 'Basic realm="ocm", charset="UTF-8"'
 
 
 class Access:
@@ -38,7 +40,9 @@ class Access:
         clock: Callable[[], int],
         *,
         lifetime_seconds: int,
+        legacy: bool = False,
     ) -> None:
+        """`legacy` takes the secret as Basic user name, for Shares that need no exchange."""
         self._ours = ours
         self._state = state
         self._ring = ring
@@ -46,6 +50,7 @@ class Access:
         self._storage = storage
         self._clock = clock
         self._lifetime_seconds = lifetime_seconds
+        self._legacy = legacy
         self._keys = {key.kid: key.verification_key() for key in ring.published}
 
     def issue(self, share: SentShare) -> TokenResponse:
@@ -74,20 +79,43 @@ class Access:
     async def authorize(self, authorizations: Sequence[str], path: RequestPath) -> Target:
         """Where a request with these Authorization headers may go.
 
-        `path` lies below the door: its first segment is the id of the Share. Raises Unauthorized
-        (401) for a credential that proves nothing, NotFound for a Share that ended or is another
-        one, Refused for a server that is denied now.
+        `path` lies below the door: its first segment is the id of the Share; with a legacy Basic
+        credential the id may be left out, since the secret alone selects the Share. Raises
+        Unauthorized (401) for a credential that proves nothing, NotFound for a Share that ended or
+        is another one, Refused for a server that is denied now.
         """
-        share = await self._proven(_bearer(authorizations))
-        share_id, *rest = path.segments or ("",)
-        if share_id != share.provider_id or not share.opens_at(self._clock()):
+        credential, basic = self._credential(authorizations)
+        share = await self._proven(credential, basic)
+        named = path.segments[:1] == (share.provider_id,)
+        if not (named or basic) or not share.opens_at(self._clock()):
             raise NotFound("there is no such share")
         self._doorkeeper.admit_provider(share.receiving_server)
-        return self._target(share, tuple(rest))
+        return self._target(share, path.segments[1:] if named else path.segments, named=named)
 
-    async def _proven(self, bearer: str) -> SentShare:
-        """The Share that a credential speaks for."""
-        claims = self._read(bearer)
+    def _credential(self, authorizations: Sequence[str]) -> tuple[str, bool]:
+        """The token or secret of the one Authorization header, and whether it came as Basic.
+
+        The scheme in any case (RFC 6750 2.1). Basic, with the secret as the user name, is what
+        servers before tokens send (draft 03, 8 step 5), and taken only where that is switched on.
+        """
+        challenges = (_CHALLENGE, _BASIC_CHALLENGE) if self._legacy else (_CHALLENGE,)
+        if not authorizations:
+            raise Unauthorized("a token is needed", challenges=challenges)
+        if len(authorizations) > 1:
+            raise Malformed("more than one Authorization header")
+        scheme, _, credential = authorizations[0].partition(" ")
+        credential = credential.strip()
+        if scheme.lower() == "bearer" and credential:
+            return credential, False
+        if scheme.lower() == "basic" and self._legacy:
+            name, _ = basic_pair(authorizations[0])
+            if name:
+                return name, True
+        raise Unauthorized("a bearer token is needed", challenges=challenges)
+
+    async def _proven(self, bearer: str, basic: bool) -> SentShare:
+        """The Share that a credential speaks for. A token is no user name."""
+        claims = None if basic else self._read(bearer)
         if claims is not None:
             find = partial(self._state.sent.find, provider_id=claims.provider_id)
             share = await self._state.database.read(find)
@@ -123,30 +151,18 @@ class Access:
             raise _unauthorized("the token has expired")
         return claims
 
-    def _target(self, share: SentShare, rel: tuple[str, ...]) -> Target:
+    def _target(self, share: SentShare, rel: tuple[str, ...], *, named: bool) -> Target:
         return self._storage.target(
             share.owner,
             share.resource,
             rel,
-            mount=(*self._ours.shares, share.provider_id),
+            mount=(*self._ours.shares, share.provider_id) if named else self._ours.shares,
             scope=share.provider_id,
             label=share.name,
             single_file=share.resource_type is ResourceType.FILE,
             writable=Permission.WRITE in share.permissions,
             reshare=Permission.SHARE in share.permissions,
         )
-
-
-def _bearer(authorizations: Sequence[str]) -> str:
-    """The token of the one Authorization header (RFC 6750 2.1); the scheme in any case."""
-    if not authorizations:
-        raise Unauthorized("a token is needed", challenges=(_CHALLENGE,))
-    if len(authorizations) > 1:
-        raise Malformed("more than one Authorization header")
-    scheme, _, token = authorizations[0].partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthorized("a bearer token is needed", challenges=(_CHALLENGE,))
-    return token.strip()
 
 
 def _unauthorized(message: str) -> Unauthorized:

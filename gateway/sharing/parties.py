@@ -1,7 +1,5 @@
 """Local users: who somebody is, and whether somebody exists. One source answers both."""
 
-import base64
-import binascii
 import hmac
 import secrets
 from hashlib import sha256
@@ -12,7 +10,8 @@ from cachetools import TTLCache
 from gateway import config
 from gateway.errors import BackendFailed, NotFound
 from gateway.model import User
-from gateway.sharing.storage import Storage, basic
+from gateway.sharing.credentials import basic, basic_pair
+from gateway.sharing.storage import Storage
 
 _REMEMBERED_SECONDS = 60
 _CHECKED_SECONDS = 600
@@ -58,7 +57,7 @@ class Parties:
         remembered = hmac.digest(self._hash_key, authorization.encode(), "sha256")
         if user := self._logged_in.get(remembered):
             return user
-        name, password = _basic_pair(authorization)
+        name, password = basic_pair(authorization)
         if not name or not password:
             return None
         match self._settings.source:
@@ -95,17 +94,6 @@ class Parties:
             self._checks_passwords[name] = not await self._storage.opens(name, wrong)
         if not self._checks_passwords[name]:
             raise BackendFailed("the storage takes any password, so it cannot tell who you are")
-
-
-def _basic_pair(authorization: str) -> tuple[str, str]:
-    scheme, _, encoded = authorization.partition(" ")
-    if scheme.lower() != "basic":
-        return "", ""
-    try:
-        name, _, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return "", ""
-    return name, password
 
 
 def _password_of(user: config.ListedUser) -> str:

@@ -1,6 +1,5 @@
 """Our storage: where each user's files lie in it, and with which credentials we go there."""
 
-import base64
 from pathlib import Path
 
 from gateway import config
@@ -9,6 +8,7 @@ from gateway.dav.backend import Stat
 from gateway.dav.client import Send
 from gateway.dav.target import Profile, Target, check_name
 from gateway.errors import Malformed, NotFound, Unavailable
+from gateway.sharing.credentials import basic
 from gateway.transport import Transport
 
 Segments = tuple[str, ...]
@@ -110,11 +110,6 @@ class Storage:
         except NotFound:
             authorization = ""
         return await backend.healthy(self.send, self._settings.url, authorization)
-
-
-def basic(user: str, password: str) -> str:
-    """An Authorization header (RFC 7617), in UTF-8."""
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def _read(file: Path | None) -> str:

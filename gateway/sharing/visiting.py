@@ -25,10 +25,10 @@ from gateway.model import Permission, ReceivedShare, ResourceType, User
 from gateway.ocm import tokens
 from gateway.ocm.discovery import Discovery, webdav_path
 from gateway.ocm.tokens import TokenRequest
+from gateway.sharing.credentials import basic
 from gateway.sharing.others import Others, expect_success
 from gateway.sharing.ours import Ours
 from gateway.sharing.receiving import uri_segments
-from gateway.sharing.storage import basic
 from gateway.store.state import State
 
 _MANY = 10_000

@@ -1,8 +1,18 @@
 """forward() against a server that does everything wrong."""
 
+import asyncio
+import re
+
 import pytest
 
-from gateway.errors import BackendFailed, BackendUnavailable, CredentialRefused, WrongMethod
+from gateway.dav.target import REMOTE
+from gateway.errors import (
+    BackendFailed,
+    BackendUnavailable,
+    CredentialRefused,
+    Malformed,
+    WrongMethod,
+)
 
 OK = (
     b'<D:multistatus xmlns:D="DAV:"><D:response><D:href>/dav/shared/</D:href><D:propstat><D:prop>'
@@ -195,3 +205,47 @@ async def test_a_location_outside_is_dropped_and_one_inside_is_mapped(client_to,
     status, headers, body = await client.ask("PUT", "/a", b"x")
     assert headers["Location"] == "https://gw.example/remote/dav/ocm/share-1/a"
     assert (status, body) == (201, b"")
+
+
+async def test_an_aborted_upload_is_never_ended_at_the_storage(client_to, way):
+    got = bytearray()
+    closed = asyncio.Event()
+
+    async def serve(reader, writer):
+        while data := await reader.read(4096):
+            got.extend(data)
+        writer.close()
+        closed.set()
+
+    async def aborted():
+        yield b"x" * 100
+        await asyncio.sleep(0.05)
+        raise ConnectionResetError("gone")
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/dav"
+    with pytest.raises(Malformed):
+        await client_to(base, profile=REMOTE).ask("PUT", "/a", aborted())
+    await asyncio.wait_for(closed.wait(), 5)
+    server.close()
+    assert b"chunked" in got
+    assert b"xxxx" in got
+    assert b"\r\n0\r\n" not in got
+
+
+async def test_the_tree_of_another_server_is_shown_from_ours_only(client_to, broken):
+    client = client_to(broken.base, trusted=False, profile=REMOTE)
+    entry = OK.partition(b"<D:response>")[2].rpartition(b"</D:multistatus>")[0]
+    names = (b"sub/", b"..%2fetc/", b"%2e%2e/", b"a%5Cb/", b"%00/")
+    inside = [entry.replace(b"/shared/", b"/shared/" + name) for name in names]
+    outside = [
+        entry.replace(b"/dav/shared/", b"/etc/"),
+        entry.replace(b"/dav/", b"http://evil/dav/"),
+    ]
+    rest = b"".join(b"<D:response>" + one for one in [*inside, *outside])
+    broken.lists(OK.replace(b"</D:multistatus>", rest + b"</D:multistatus>"))
+    _, _, body = await client.ask("PROPFIND", Depth="1")
+    assert re.findall(rb"href>([^<]*)<", body) == [
+        b"/remote/dav/ocm/share-1/",
+        b"/remote/dav/ocm/share-1/sub/",
+    ]

@@ -421,3 +421,17 @@ def test_a_folded_spelling_of_the_folder_is_answered_in_the_client_s():
         "/remote/id/sub/",
         "/remote/id/sub/A",
     ]
+
+
+@pytest.mark.parametrize("text", ["x" * 600_000, "<![CDATA[" + "x" * 600_000 + "]]>"])
+def test_a_long_value_is_not_taken_for_an_endless_token(text):
+    body = rewrite(ms(SELF, file("/dav/shared/a", f"<z>{text}</z>")))
+    assert props(body, 1)["z"] == "x" * 600_000
+
+
+def test_a_response_without_properties_of_ours_keeps_its_status():
+    gone = "<D:response><D:href>/dav/shared/a</D:href><D:status>HTTP/1.1 410 Gone</D:status></D:response>"
+    body = rewrite(ms(SELF, gone, "<D:response/>", "<D:sync-token>x</D:sync-token>"))
+    assert hrefs(body) == ["/remote/id/", "/remote/id/a"]
+    assert b"410 Gone" in body
+    assert b"sync-token" not in body
