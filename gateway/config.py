@@ -191,6 +191,7 @@ class Quirks(Section):
     atomic_put: bool = False
     conditional_put: bool = False
     chunked_put: bool = True
+    exact_destination: bool = False
     raw_hrefs: bool = False
     fold_case: bool = False
     fold_unicode: bool = False

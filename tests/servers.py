@@ -1,11 +1,14 @@
-"""Real WebDAV storages for the tests: Apache, nginx and WsgiDAV, each on a port of its own.
+"""Real WebDAV storages for the tests, each on a port of its own.
+
+Apache, nginx and WsgiDAV, before which everything is tested, and lighttpd and rclone, before which
+the protocol is.
 
     with servers.apache(tmp_path) as storage:
         ...  # storage.url, storage.root, storage.username, storage.password
 
 Every storage serves one tree under /dav with a folder for each of USERS. The service account
 (`username`, `password`) may do everything; each user may log in with a password of their own.
-At Apache a user may open their own folder only; nginx and WsgiDAV let a user open the whole tree.
+At Apache a user may open their own folder only; the others let a user open the whole tree.
 The programs come from Debian's packages (`make servers`); where one is missing the test is
 skipped with the reason, with CI=true it fails.
 """
@@ -38,6 +41,7 @@ START_SECONDS = 20
 STOP_SECONDS = 5
 APACHE_MODULES = Path("/usr/lib/apache2/modules")
 NGINX_DAV_EXT = Path("/usr/lib/nginx/modules/ngx_http_dav_ext_module.so")
+LIGHTTPD_WEBDAV = Path("/usr/lib/lighttpd/mod_webdav.so")
 
 
 @dataclass(slots=True)
@@ -160,7 +164,46 @@ def wsgidav(folder: Path) -> Iterator[Storage]:
         yield storage
 
 
+@contextlib.contextmanager
+def lighttpd(folder: Path) -> Iterator[Storage]:
+    """lighttpd with mod_webdav: strict about Content-Type, PROPPATCH answers 204."""
+    program = require("lighttpd")
+    if not LIGHTTPD_WEBDAV.exists():
+        missing("lighttpd's mod_webdav is not installed")
+    home, port = _home(folder, "lighttpd"), free_port()
+    (home / "passwords").write_text(_htpasswd())
+    (home / "tmp").mkdir()
+    (home / "lighttpd.conf").write_text(_lighttpd_configuration(home, port))
+    command = [program, "-D", "-f", str(home / "lighttpd.conf")]
+    with _running(Storage("lighttpd", port, home / "tree/dav", home / "log", command)) as storage:
+        yield storage
+
+
+@contextlib.contextmanager
+def rclone(folder: Path) -> Iterator[Storage]:
+    """rclone serve webdav: keeps half an upload, ignores conditions, its locks die with it."""
+    program = require("rclone")
+    home, port = _home(folder, "rclone"), free_port()
+    (home / "passwords").write_text(_htpasswd())
+    root = home / "tree/dav"
+    # --dir-cache-time: what tests write to the disk is there at once.
+    options = f"--addr 127.0.0.1:{port} --baseurl /dav --dir-cache-time 0s"
+    accounts = ["--htpasswd", str(home / "passwords"), "--config", str(home / "rclone.conf")]
+    command = [program, "serve", "webdav", str(root), *options.split(), *accounts]
+    with _running(Storage("rclone", port, root, home / "log", command)) as storage:
+        yield storage
+
+
 STORAGES = {"apache": apache, "nginx": nginx, "wsgidav": wsgidav}
+MORE_STORAGES = STORAGES | {"lighttpd": lighttpd, "rclone": rclone}
+QUIRKS: dict[str, dict[str, bool]] = {
+    "apache": {"atomic_put": True, "conditional_put": True},
+    "nginx": {"atomic_put": True},
+    "wsgidav": {"conditional_put": True},
+    "lighttpd": {"atomic_put": True, "conditional_put": True},
+    "rclone": {},
+}
+"""How the gateway has to be configured in front of each (storage.quirks)."""
 
 
 def require(program: str) -> str:
@@ -307,5 +350,29 @@ http {{
       min_delete_depth 3;
     }}
   }}
+}}
+"""
+
+
+def _lighttpd_configuration(home: Path, port: int) -> str:
+    # Without a default type there is neither ETag nor Last-Modified.
+    return f"""
+server.modules = ("mod_auth", "mod_authn_file", "mod_webdav", "mod_dirlisting")
+server.bind = "127.0.0.1"
+server.port = {port}
+server.document-root = "{home}/tree"
+server.errorlog = "{home}/log"
+server.upload-dirs = ("{home}/tmp")
+mimetype.assign = (".txt" => "text/plain", "" => "application/octet-stream")
+dir-listing.activate = "enable"
+auth.backend = "htpasswd"
+auth.backend.htpasswd.userfile = "{home}/passwords"
+$HTTP["url"] =~ "^/dav(/|$)" {{
+  auth.require = (
+    "/dav" => ("method" => "basic", "realm" => "storage", "require" => "valid-user")
+  )
+  webdav.activate = "enable"
+  webdav.is-readonly = "disable"
+  webdav.sqlite-db-name = "{home}/locks.sqlite"
 }}
 """

@@ -14,8 +14,13 @@ wanted() {
 apache2 apache2-bin
 nginx nginx
 /usr/lib/nginx/modules/ngx_http_dav_ext_module.so libnginx-mod-http-dav-ext
+lighttpd lighttpd
+/usr/lib/lighttpd/mod_webdav.so lighttpd-mod-webdav
+rclone rclone
 litmus litmus
 curl curl
+cadaver cadaver
+mount.davfs davfs2
 LIST
 }
 
@@ -64,9 +69,11 @@ fi
 rm -f "$log"
 
 # A developer's machine should not serve port 80 after its next start because of our tests.
-case "$missing" in
-*" nginx"*) if [ -d /run/systemd/system ]; then as_root systemctl disable nginx >/dev/null 2>&1 || true; fi ;;
-esac
+for service in nginx lighttpd; do
+    case "$missing" in
+    *" $service"*) if [ -d /run/systemd/system ]; then as_root systemctl disable $service >/dev/null 2>&1 || true; fi ;;
+    esac
+done
 
 missing=$(missing_packages)
 [ -z "$missing" ] || give_up "apt-get installed them, yet they are not found"

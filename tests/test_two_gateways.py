@@ -20,8 +20,8 @@ from tests.servers import STORAGES, Storage
 
 READ_WRITE = frozenset({Permission.READ, Permission.WRITE})
 QUIRKS = {
-    "apache": {"atomic_put": True, "conditional_put": True},
-    "nginx": {"atomic_put": True},
+    "apache": {"atomic_put": True, "conditional_put": True, "exact_destination": True},
+    "nginx": {"atomic_put": True, "exact_destination": True},
     "wsgidav": {"conditional_put": True},
 }
 

@@ -9,6 +9,8 @@ import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from cachetools import LRUCache
+
 from gateway import metrics
 from gateway.dav.target import RequestPath, Target
 from gateway.errors import BadSignature, Malformed, NotFound, Unauthorized
@@ -20,9 +22,11 @@ from gateway.policy.doorkeeper import Doorkeeper
 from gateway.providers.ring import Ring
 from gateway.sharing.credentials import basic_pair
 from gateway.sharing.ours import Ours
+from gateway.sharing.remembered import Remembered
 from gateway.sharing.storage import Storage
 from gateway.store.state import State
 
+_MANY = 10_000
 _CHALLENGE = 'Bearer realm="ocm"'
 _BASIC_CHALLENGE = 'Basic realm="ocm", charset="UTF-8"'
 
@@ -51,6 +55,8 @@ class Access:
         self._clock = clock
         self._lifetime_seconds = lifetime_seconds
         self._legacy = legacy
+        self._known: Remembered[SentShare | None] = Remembered(state)
+        self._verified: LRUCache[str, AccessToken] = LRUCache(_MANY)
         self._keys = {key.kid: key.verification_key() for key in ring.published}
 
     def issue(self, share: SentShare) -> TokenResponse:
@@ -118,7 +124,7 @@ class Access:
         claims = None if basic else self._read(bearer)
         if claims is not None:
             find = partial(self._state.sent.find, provider_id=claims.provider_id)
-            share = await self._state.database.read(find)
+            share = await self._known.get(claims.provider_id, find)
             if share is None:
                 raise NotFound("there is no such share")
             return share
@@ -135,21 +141,27 @@ class Access:
 
         Raises Unauthorized for one that is forged or has expired.
         """
-        try:
-            kid, signed, signature = tokens.split(bearer)
-        except Malformed:
-            return None
+        claims = self._verified.get(bearer)
+        if claims is None:
+            try:
+                kid, signed, signature = tokens.split(bearer)
+            except Malformed:
+                return None
+            claims = self._verify(kid, signed, signature)
+            self._verified[bearer] = claims
+        if claims.exp <= self._clock() or claims.iss != self._ours.origin:
+            raise _unauthorized("the token has expired")
+        return claims
+
+    def _verify(self, kid: str, signed: bytes, signature: bytes) -> AccessToken:
         key = self._keys.get(kid)
         try:
             if key is None:
                 raise Malformed("not signed by us")
             key.verify(signed, signature)
-            claims = tokens.parse_claims(signed)
+            return tokens.parse_claims(signed)
         except (BadSignature, Malformed) as error:
             raise _unauthorized("the token is not valid") from error
-        if claims.exp <= self._clock() or claims.iss != self._ours.origin:
-            raise _unauthorized("the token has expired")
-        return claims
 
     def _target(self, share: SentShare, rel: tuple[str, ...], *, named: bool) -> Target:
         return self._storage.target(

@@ -13,7 +13,7 @@ from functools import partial
 from cachetools import TTLCache
 
 from gateway.dav.client import Send
-from gateway.dav.target import Profile, Target, encode_path
+from gateway.dav.target import REMOTE, Target, encode_path
 from gateway.errors import (
     Malformed,
     NotFound,
@@ -33,8 +33,6 @@ from gateway.store.state import State
 
 _MANY = 10_000
 _FALLBACK_SECONDS = 60
-# An OCM Server looks after its own files: half an upload, or a condition, is its business.
-_PROVIDER = Profile(atomic_put=True, conditional_put=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +110,7 @@ class Visiting:
             reshare=False,
             label=share.folder,
             trusted=False,
-            profile=_PROVIDER,
+            profile=REMOTE,
         )
 
     async def _authorization(self, share: ReceivedShare, discovery: Discovery, worn: str) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.store.changes import Changes
 from gateway.store.database import Database
 from gateway.store.instances import Instance
 from gateway.store.shares import ReceivedShares, SentShares
@@ -17,10 +18,12 @@ class State:
     vault: Vault
     sent: SentShares
     received: ReceivedShares
+    changes: Changes
     instance: Instance
 
     async def close(self) -> None:
         """Close everything."""
+        self.changes.close()
         await self.database.close()
         self.instance.close()
 
@@ -33,7 +36,14 @@ async def open_state(folder: Path, database_file: Path, key_file: Path) -> State
     vault = _prepare(folder, database_file, key_file)
     database = Database(database_file)
     await database.migrate()
-    return State(database, vault, SentShares(vault), ReceivedShares(vault), Instance(folder))
+    return State(
+        database,
+        vault,
+        SentShares(vault),
+        ReceivedShares(vault),
+        Changes(database_file),
+        Instance(folder),
+    )
 
 
 def _prepare(folder: Path, database_file: Path, key_file: Path) -> Vault:

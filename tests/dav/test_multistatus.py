@@ -430,7 +430,8 @@ def test_a_long_value_is_not_taken_for_an_endless_token(text):
 
 
 def test_a_response_without_properties_of_ours_keeps_its_status():
-    gone = "<D:response><D:href>/dav/shared/a</D:href><D:status>HTTP/1.1 410 Gone</D:status></D:response>"
+    status = "<D:status>HTTP/1.1 410 Gone</D:status>"
+    gone = f"<D:response><D:href>/dav/shared/a</D:href>{status}</D:response>"
     body = rewrite(ms(SELF, gone, "<D:response/>", "<D:sync-token>x</D:sync-token>"))
     assert hrefs(body) == ["/remote/id/", "/remote/id/a"]
     assert b"410 Gone" in body

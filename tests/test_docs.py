@@ -1,0 +1,54 @@
+"""The documentation is complete: what is missing in it fails here."""
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import REGISTRY
+from typer.main import get_command
+
+from gateway import metrics  # noqa: F401 - registers every metric
+from gateway.cli import console
+from gateway.cli.main import app
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+
+def commands(command=None, words=()):
+    command = command or get_command(app)
+    if not hasattr(command, "commands"):
+        yield " ".join(words)
+        return
+    for name, inner in command.commands.items():
+        yield from commands(inner, (*words, name))
+
+
+@pytest.mark.parametrize("command", list(commands()))
+def test_every_command_is_documented(command):
+    assert f"`{command}" in (DOCS / "commands.md").read_text()
+
+
+def test_every_metric_is_documented():
+    text = (DOCS / "metrics.md").read_text()
+    ours = [family for family in REGISTRY.collect() if family.name.startswith("ocm_")]
+    assert len(ours) > 10
+    for family in ours:
+        assert f"`{family.name}" in text, family.name
+        for label in {name for sample in family.samples for name in sample.labels} - {"le"}:
+            assert label in text
+
+
+def test_every_exit_code_is_documented():
+    text = (DOCS / "commands.md").read_text()
+    codes = {
+        value for name, value in vars(console).items() if name.isupper() and type(value) is int
+    }
+    assert codes == {int(code) for code in re.findall(r"^\| (\d) \|", text, re.MULTILINE)}
+
+
+def test_every_link_leads_somewhere():
+    for page in [ROOT / "README.md", *DOCS.glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            if "://" not in link:
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
