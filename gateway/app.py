@@ -211,8 +211,8 @@ def public_app(gateway: Gateway) -> web.Application:
 
 
 @asynccontextmanager
-async def listening(gateway: Gateway) -> AsyncIterator[None]:
-    """Both listeners open and the outbox at work."""
+async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIterator[None]:
+    """Both listeners open, the outbox at work; a `shared_port` is shared with other workers."""
     runners = []
     tasks = [asyncio.create_task(gateway.outbox.work()), asyncio.create_task(_sweep(gateway))]
     metrics.build.labels(version=__version__).set(1)
@@ -232,7 +232,10 @@ async def listening(gateway: Gateway) -> AsyncIterator[None]:
             runners.append(runner)
             await runner.setup()
             host, _, port = address.rpartition(":")
-            await web.TCPSite(runner, host.strip("[]"), int(port), reuse_address=True).start()
+            site = web.TCPSite(
+                runner, host.strip("[]"), int(port), reuse_address=True, reuse_port=shared_port
+            )
+            await site.start()
         yield
     finally:
         for runner in runners:
@@ -249,15 +252,21 @@ async def _sweep(gateway: Gateway) -> None:
         await asyncio.sleep(_SWEEP_SECONDS)
 
 
-async def serve(settings: Config) -> None:
-    """Run a gateway until SIGTERM or SIGINT; transfers that run may finish first."""
+async def serve(settings: Config, *, shared_port: bool = False) -> None:
+    """Run a gateway until SIGTERM or SIGINT; transfers that run may finish first.
+
+    `shared_port` makes it one of several workers.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     for warning in config.warnings(settings):
         event("configuration", level="warning", warning=warning)
-    async with open_gateway(settings) as gateway, listening(gateway):
+    async with (
+        open_gateway(settings) as gateway,
+        listening(gateway, shared_port=shared_port),
+    ):
         event(
             "listening",
             origin=gateway.ours.origin,

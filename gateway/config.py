@@ -112,6 +112,7 @@ class Public(Section):
 
     origin: Annotated[str, AfterValidator(_origin)]
     listen: Listen = "127.0.0.1:8080"
+    workers: int = Field(default=1, ge=1, le=64)
     provider: str = Field(default="OCM gateway", max_length=200)
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     paths: Paths = Paths()

@@ -1,6 +1,18 @@
 """Every metric, in one place. Labels are bounded: never a path, a server or a user."""
 
-from prometheus_client import Counter, Gauge, Histogram
+import os
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable under which several workers share their metrics."""
 
 requests = Counter(
     "ocm_http_requests", "Requests answered, by route and status.", ["route", "method", "status"]
@@ -15,8 +27,12 @@ provider_requests = Counter(
     "ocm_provider_requests", "Requests sent to other servers.", ["purpose", "result"]
 )
 deliveries = Counter("ocm_outbox_deliveries", "Errands run from the outbox.", ["errand", "result"])
-outbox_pending = Gauge("ocm_outbox_pending", "Errands that wait to be delivered.")
-outbox_dead = Gauge("ocm_outbox_dead", "Errands that were given up.")
+outbox_pending = Gauge(
+    "ocm_outbox_pending", "Errands that wait to be delivered.", multiprocess_mode="livemostrecent"
+)
+outbox_dead = Gauge(
+    "ocm_outbox_dead", "Errands that were given up.", multiprocess_mode="livemostrecent"
+)
 tokens_issued = Counter(
     "ocm_tokens_issued", "Access tokens issued, and requests refused.", ["result"]
 )
@@ -31,4 +47,13 @@ backend_failures = Counter(
 )
 dav_bytes = Counter("ocm_dav_bytes", "Bytes of WebDAV bodies moved.", ["direction"])
 rate_limited = Counter("ocm_rate_limited", "Requests refused for their number.", ["scope"])
-build = Gauge("ocm_build_info", "The version that runs.", ["version"])
+build = Gauge("ocm_build_info", "The version that runs.", ["version"], multiprocess_mode="livemax")
+
+
+def exposition() -> bytes:
+    """Every metric in Prometheus' text form; with several workers, of all of them together."""
+    if METRICS_FOLDER not in os.environ:
+        return generate_latest()
+    together = CollectorRegistry()
+    multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+    return generate_latest(together)

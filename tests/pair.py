@@ -49,7 +49,10 @@ def settings(folder: Path, storage_url: str, **changes: Any) -> dict[str, Any]:
         "testing": {"hosts": ["127.0.0.1", "localhost"], "rate_limits": False},
     }
     for name, section in changes.items():
-        data[name] = data.get(name, {}) | section
+        if name == "public_workers":
+            data["public"]["workers"] = section
+        else:
+            data[name] = data.get(name, {}) | section
     return data
 
 

@@ -40,10 +40,15 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 
+def config_file_of(path: Path | None) -> Path:
+    """The configuration file: as named, else by the environment, else the usual one."""
+    return path or Path(os.environ.get(_VARIABLE, _USUAL))
+
+
 def settings_of(path: Path | None, *, as_json: bool) -> Config:
     """The configuration, or an exit that names all its faults."""
     try:
-        return config.load(path or Path(os.environ.get(_VARIABLE, _USUAL)))
+        return config.load(config_file_of(path))
     except Misconfigured as error:
         fail(error, as_json=as_json)
 

@@ -1,9 +1,10 @@
 """The management listener: is it alive, is it ready, how does it do. Never open to the world."""
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.errors import GatewayError
+from gateway.metrics import exposition
 from gateway.sharing.storage import Storage
 from gateway.store import outbox
 from gateway.store.state import State
@@ -38,7 +39,7 @@ def management_app(state: State, storage: Storage) -> web.Application:
             return error.explanation
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
     app.router.add_get("/livez", livez)

@@ -1,0 +1,55 @@
+"""Several workers on one port answer as one gateway."""
+
+import re
+import signal
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+from tests import servers
+from tests.pair import running
+
+
+def fetch(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.read().decode()
+
+
+def workers_of(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_two_workers_share_port_state_and_metrics(tmp_path):
+    with (
+        servers.wsgidav(tmp_path) as storage,
+        running(tmp_path / "a", storage.url, public_workers=2) as gateway,
+    ):
+        workers = workers_of(gateway.process.pid)
+        assert len(workers) == 2
+        for _ in range(40):
+            fetch(f"{gateway.origin}/.well-known/ocm")
+        text = fetch(f"{gateway.management}/metrics")
+        counted = re.search(r'route="ocm.discovery",status="200"\} (\d+)', text)
+        assert counted
+        assert int(counted[1]) == 40
+        assert 'ocm_build_info{version="' in text
+
+
+def test_a_worker_that_dies_is_replaced_and_sigterm_ends_all(tmp_path):
+    with (
+        servers.wsgidav(tmp_path) as storage,
+        running(tmp_path / "a", storage.url, public_workers=2) as gateway,
+    ):
+        process = gateway.process
+        first = workers_of(process.pid)
+        subprocess.run(["kill", "-9", str(first[0])], check=True)
+        deadline = time.monotonic() + 15
+        while len(set(workers_of(process.pid)) - set(first)) != 1:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        fetch(f"{gateway.origin}/.well-known/ocm")
+        left = workers_of(process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+        assert not any(Path(f"/proc/{pid}").exists() for pid in left)
