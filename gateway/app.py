@@ -42,6 +42,7 @@ from gateway.web.federation import Federation
 from gateway.web.management import management_app
 from gateway.web.middleware import Limits, around
 from gateway.web.pages.home import home
+from gateway.web.passthrough import PassThrough
 from gateway.web.requests import expect_later
 from gateway.web.routes import DoorWay, dispatcher
 from gateway.web.webdav import Doors
@@ -194,13 +195,19 @@ def public_app(gateway: Gateway) -> web.Application:
         limits,
         LockSeal(gateway.state.vault.lock_key),
     )
-    routes = federation.routes() | {"/": home(ours)}
+    routes = federation.routes()
+    rest = None
+    if settings.storage.pass_through:
+        rest = PassThrough(settings, gateway.storage.send)
+    else:
+        routes |= {"/": home(ours)}
     dispatch = dispatcher(
         routes,
         (
             DoorWay("dav.shares", ours.shares, doors.shares),
             DoorWay("dav.received", ours.received, doors.received),
         ),
+        rest,
     )
     app = web.Application(middlewares=[around(settings)])
     aiohttp_jinja2.setup(

@@ -205,6 +205,7 @@ class Storage(Section):
 
     url: WebUrl
     path: str = "/{user}"
+    pass_through: bool = False
     credentials: Credentials = Credentials()
     quirks: Quirks = Quirks()
 

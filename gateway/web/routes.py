@@ -38,8 +38,8 @@ class DoorWay:
     door: Door
 
 
-def dispatcher(routes: Routes, doors: tuple[DoorWay, ...]) -> Handler:
-    """The one handler of the public listener."""
+def dispatcher(routes: Routes, doors: tuple[DoorWay, ...], rest: Door | None = None) -> Handler:
+    """The one handler of the public listener; what is nobody's goes to `rest`, or is not found."""
 
     async def dispatch(request: web.Request) -> web.StreamResponse:
         visit = visit_of(request)
@@ -55,6 +55,8 @@ def dispatcher(routes: Routes, doors: tuple[DoorWay, ...]) -> Handler:
                 below = RequestPath(path.segments[len(one.path) :], path.slash, path.query)
                 return await one.door(request, below)
         route = routes.get(encode_path(path.segments) or "/")
+        if route is None and rest:
+            return await rest(request, path)
         if route is None:
             raise NotFound("there is nothing here")
         visit.route, visit.manner = route.name, route.manner
