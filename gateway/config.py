@@ -206,6 +206,7 @@ class Storage(Section):
     url: WebUrl
     path: str = "/{user}"
     pass_through: bool = False
+    deep_etags: bool = False
     credentials: Credentials = Credentials()
     quirks: Quirks = Quirks()
 

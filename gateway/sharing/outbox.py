@@ -68,6 +68,7 @@ class Outbox:
         self._carriers: dict[Errand, Carrier] = {}
         self._busy: dict[Authority, asyncio.Task[None]] = {}
         self._running: set[str] = set()
+        self._claiming = asyncio.Lock()
         self._wake = asyncio.Event()
 
     def employ(self, carriers: Mapping[Errand, Carrier]) -> None:
@@ -111,23 +112,27 @@ class Outbox:
         self._wake.set()
 
     async def _claim(self, only: str | None = None) -> OutboxEntry | None:
-        return await self._state.database.write(
-            partial(
-                outbox.claim,
-                now=self._clock(),
-                me=self._state.instance.name,
-                held=self._held,
-                busy=frozenset(self._busy),
-                only=only,
+        # One claim at a time, until it is known as running: else the next one takes it for void.
+        async with self._claiming:
+            entry = await self._state.database.write(
+                partial(
+                    outbox.claim,
+                    now=self._clock(),
+                    me=self._state.instance.name,
+                    held=self._held,
+                    busy=frozenset(self._busy),
+                    only=only,
+                )
             )
-        )
+            if entry:
+                self._running.add(entry.id)
+            return entry
 
     def _held(self, holder: str, entry_id: str) -> bool:
         instance = self._state.instance
         return entry_id in self._running if holder == instance.name else instance.alive(holder)
 
     async def _run(self, entry: OutboxEntry) -> None:
-        self._running.add(entry.id)
         try:
             await self._carry(entry)
         finally:

@@ -241,7 +241,7 @@ def folder_name(name: str) -> str:
         check_name(cleaned)
     except Malformed:
         return "share"
-    return cleaned
+    return cleaned or "share"
 
 
 def uri_segments(uri: str) -> tuple[str, ...]:

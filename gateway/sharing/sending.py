@@ -343,8 +343,10 @@ def _expect_fit(share: SentShare, discovery: Discovery) -> None:
 
 def _settle_exchange(share: SentShare, discovery: Discovery) -> bool:
     """Whether the Share requires must-exchange-token: as its owner said, else wherever possible."""
+    if discovery.wants_exchange:  # then it can do its part, whether it hosts an endpoint or not
+        return True
     if discovery.exchanges_tokens:
-        return share.must_exchange_token is not False or discovery.wants_exchange
+        return share.must_exchange_token is not False
     if share.must_exchange_token:
         raise ProviderRefused(
             f"{share.receiving_server} cannot exchange tokens, which this share demands"
