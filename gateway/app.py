@@ -121,6 +121,7 @@ def _others(
         discoveries,
         clock,
         cache_seconds=settings.discovery.cache_seconds,
+        failure_seconds=settings.discovery.failure_seconds,
         provider_seconds=seconds,
     )
     identity = Identity(
@@ -155,7 +156,9 @@ def _joined(
         others.doorkeeper,
         storage,
         clock,
-        lifetime_seconds=settings.tokens.lifetime_seconds,
+        lifetime_seconds=(
+            settings.testing.token_lifetime_seconds or settings.tokens.lifetime_seconds
+        ),
         legacy=settings.sharing.legacy_access,
     )
     return Gateway(

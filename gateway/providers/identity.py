@@ -117,22 +117,20 @@ class Identity:
         return expected
 
     async def _check_with_keys(self, signature: Signature, expected: Authority) -> None:
-        keys = await self._fetch(expected)
+        keys = await self._keys_of(expected)
         try:
             check_keyed(signature, *keys.keys)
-        except BadSignature:
+        except BadSignature as error:
             # The server may have new keys, or other keys under the same name.
-            newer = await self._fetch(expected, newer_than=keys)
-            if newer is None or newer.keys == keys.keys:
+            newer = await self._renewed(expected, keys, error)
+            if newer.keys == keys.keys:
                 raise
             check_keyed(signature, *newer.keys)
 
-    async def _fetch(self, expected: Authority, newer_than: KeySet | None = None) -> KeySet:
+    async def _keys_of(self, expected: Authority) -> KeySet:
         try:
-            keys = await self._keys.of(expected, newer_than=newer_than)
+            return await self._keys.of(expected)
         except ProviderFailed as error:
-            if newer_than:
-                return newer_than
             raise Unavailable(
                 f"the keys of {expected} cannot be fetched just now",
                 detail=error.explanation,
@@ -142,7 +140,12 @@ class Identity:
             raise BadSignature(
                 f"{expected} publishes no keys", reason=Reason.NO_KEYS, detail=error.explanation
             ) from error
-        return keys or newer_than or KeySet((), 0)
+
+    async def _renewed(self, expected: Authority, keys: KeySet, error: BadSignature) -> KeySet:
+        try:
+            return await self._keys.renewed(expected, keys, error.reason)
+        except (ProviderFailed, ProviderRefused):
+            return keys
 
     async def _expect_first_use(self, signature: Signature, now: int) -> None:
         # What was signed, not the signature: of an ECDSA signature anyone can make another.
@@ -156,10 +159,9 @@ class Identity:
 
     async def _publishes_keys(self, provider: Authority) -> bool:
         try:
-            keys = await self._keys.of(provider)
+            return bool((await self._keys.of(provider)).keys)
         except GatewayError:
             return False
-        return bool(keys and keys.keys)
 
 
 def _expect_server(signature: Signature, expected: Authority) -> None:

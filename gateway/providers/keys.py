@@ -14,6 +14,7 @@ from yarl import URL
 from gateway import metrics
 from gateway.errors import GatewayError, Malformed, ProviderFailed, ProviderRefused
 from gateway.httpsig.keys import VerificationKey, parse_jwks
+from gateway.httpsig.reasons import Reason
 from gateway.model import Authority
 from gateway.ocm.json import load_object
 from gateway.providers.discovery import Discoveries
@@ -21,9 +22,10 @@ from gateway.transport import Guarded
 
 _DOCUMENT_BYTES = 256 * 1024
 _MANY = 2000
-_FETCHES = 4
-"""Fetches per server in `_FETCH_SECONDS`, however many signatures do not hold."""
-_FETCH_SECONDS = 30
+_RENEWALS = {Reason.UNKNOWN_KEY: 3, Reason.SIGNATURE: 3}
+"""Fetches per server in `_RENEWAL_SECONDS` because a signature did not hold: for a key id that is new
+to us, which is how keys are rotated, and for a key that is not what it was, each on its own."""
+_RENEWAL_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class ProviderKeys:
         clock: Callable[[], int],
         *,
         cache_seconds: int,
+        failure_seconds: int,
         provider_seconds: float,
     ) -> None:
         self._guarded = guarded
@@ -52,29 +55,47 @@ class ProviderKeys:
         self._cache_seconds = cache_seconds
         self._provider_seconds = provider_seconds
         self._sets: TTLCache[Authority, KeySet] = TTLCache(_MANY, max(cache_seconds, 1))
-        self._fetches: TTLCache[Authority, int] = TTLCache(_MANY, _FETCH_SECONDS)
+        self._failed: TTLCache[Authority, GatewayError] = TTLCache(_MANY, max(failure_seconds, 1))
+        self._renewals: TTLCache[tuple[Authority, str], int] = TTLCache(_MANY, _RENEWAL_SECONDS)
         self._locks: TTLCache[Authority, asyncio.Lock] = TTLCache(_MANY, 600)
 
-    async def of(self, provider: Authority, *, newer_than: KeySet | None = None) -> KeySet | None:
-        """The keys of a server, or None when `newer_than` is given and asking again is too soon.
+    async def of(self, provider: Authority) -> KeySet:
+        """The keys of a server, at most `cache_seconds` old.
 
         Raises ProviderFailed when they cannot be fetched, ProviderRefused when there are none.
         """
-        lock = self._locks.setdefault(provider, asyncio.Lock())
-        async with lock:
+        async with self._lock(provider):
             cached = self._sets.get(provider)
-            fresh = cached and self._clock() - cached.fetched_at < self._cache_seconds
-            if cached and fresh and cached is not newer_than:
+            if cached and self._clock() - cached.fetched_at < self._cache_seconds:
                 return cached
-            spent = self._fetches.get(provider, 0)
-            if spent >= _FETCHES:
-                if newer_than:
-                    return None
-                raise ProviderFailed(f"the keys of {provider} were asked for too often")
-            self._fetches[provider] = spent + 1
+            if failure := self._failed.get(provider):
+                raise failure
+            return await self._renew(provider)
+
+    async def renewed(self, provider: Authority, worn: KeySet, reason: str) -> KeySet:
+        """Newer keys than `worn`, where asking again is not too soon; else `worn` itself."""
+        async with self._lock(provider):
+            cached = self._sets.get(provider)
+            if cached and cached is not worn and cached.fetched_at >= worn.fetched_at:
+                return cached
+            spent = self._renewals.get((provider, reason), 0)
+            if spent >= _RENEWALS.get(Reason(reason), 0):
+                return worn
+            self._renewals[provider, reason] = spent + 1
+            return await self._renew(provider)
+
+    def _lock(self, provider: Authority) -> asyncio.Lock:
+        return self._locks.setdefault(provider, asyncio.Lock())
+
+    async def _renew(self, provider: Authority) -> KeySet:
+        try:
             found = await self._fetch(provider)
-            self._sets[provider] = found
-            return found
+        except (ProviderFailed, ProviderRefused) as error:
+            self._failed[provider] = error
+            raise
+        self._failed.pop(provider, None)
+        self._sets[provider] = found
+        return found
 
     async def _fetch(self, provider: Authority) -> KeySet:
         try:
