@@ -302,8 +302,8 @@ class Peer:
         if seen.method == "PROPFIND":
             kind = "" if content is not None else "<D:collection/>"
             body = (
-                f'<?xml version="1.0"?><D:multistatus xmlns:D="DAV:"><D:response><D:href>{seen.path}'
-                f"</D:href><D:propstat><D:prop><D:resourcetype>{kind}</D:resourcetype></D:prop>"
+                f'<?xml version="1.0"?><D:multistatus xmlns:D="DAV:"><D:response>'
+                f"<D:href>{seen.path}</D:href><D:propstat><D:prop><D:resourcetype>{kind}</D:resourcetype></D:prop>"
                 "<D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response></D:multistatus>"
             )
             return Answer(207, body.encode(), {"Content-Type": "application/xml"})

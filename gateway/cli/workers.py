@@ -1,9 +1,9 @@
 """Several worker processes on one port.
 
 Each worker is a whole gateway that shares the port (SO_REUSEPORT) and the state with the others;
-the system spreads the connections. The supervisor starts them, starts one again that died, and passes
-signals on. Metrics go through files in a folder of their own, so that whichever worker is asked
-answers for all.
+the system spreads the connections. The supervisor starts them, starts one again that died, and
+passes signals on. Metrics go through files in a folder of their own, so that whichever worker is
+asked answers for all.
 """
 
 import os

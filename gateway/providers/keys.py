@@ -23,8 +23,8 @@ from gateway.transport import Guarded
 _DOCUMENT_BYTES = 256 * 1024
 _MANY = 2000
 _RENEWALS = {Reason.UNKNOWN_KEY: 3, Reason.SIGNATURE: 3}
-"""Fetches per server in `_RENEWAL_SECONDS` because a signature did not hold: for a key id that is new
-to us, which is how keys are rotated, and for a key that is not what it was, each on its own."""
+"""Fetches per server in `_RENEWAL_SECONDS` because a signature did not hold: for a key id that is
+new to us, as after a rotation, and for a key that is not what it was, each on its own."""
 _RENEWAL_SECONDS = 30
 
 

@@ -86,9 +86,7 @@ async def running(
     """A gateway in this event loop, its clock in our hand."""
     loaded = config.load(write(folder, settings(folder, storage_url, **changes)))
     async with AsyncExitStack() as stack:
-        gateway = await stack.enter_async_context(
-            open_gateway(loaded, *([clock] if clock else []))
-        )
+        gateway = await stack.enter_async_context(open_gateway(loaded, *([clock] if clock else [])))
         if listens:
             await stack.enter_async_context(listening(gateway))
         yield gateway
@@ -139,9 +137,9 @@ async def send_share(peer: Peer, gateway: Gateway, **changes: Any) -> dict[str, 
 async def receive_share(peer: Peer, gateway: Gateway, **changes: Any) -> ReceivedShare:
     """A share from the peer, accepted by alice."""
     body = await send_share(peer, gateway, **changes)
-    share = next(
-        one for one in await gateway.receiving.inbox() if one.provider_id == body["providerId"]
-    )
+    wanted = (peer.authority, body["providerId"])
+    inbox = await gateway.receiving.inbox()
+    share = next(one for one in inbox if (one.sending_server, one.provider_id) == wanted)
     return await gateway.receiving.accept(share.id)
 
 

@@ -1,5 +1,6 @@
 """The OCM API as a foreign server meets it: each test has one defect, its status, and no trace."""
 
+import asyncio
 import base64
 import json
 import time
@@ -14,6 +15,7 @@ from gateway.model import ReceivedState, SentState
 from tests.peer import (
     COVERED,
     Answer,
+    digest,
     ed25519_key,
     p256_key,
     rsa_key,
@@ -207,7 +209,9 @@ def without(name):
 
 
 def hmac(peer, url, body):
-    return peer.signed("POST", url, body, parameters=lambda text: text.replace("ed25519", "hmac-sha256"))
+    return peer.signed(
+        "POST", url, body, parameters=lambda text: text.replace("ed25519", "hmac-sha256")
+    )
 
 
 def twice(peer, url, body):
@@ -266,8 +270,8 @@ NEEDS_NO_KEY = {
     "target not covered": covering(*without("@target-uri")),
     "digest not covered": covering(*without("content-digest")),
     "nothing covered": covering(),
-    "the wrong digest": saying(Content_Digest="sha-256=:AAAA:"),
-    "an obsolete digest": saying(Content_Digest="md5=:AAAA:"),
+    "the wrong digest": saying(Content_Digest=digest(b"other")),
+    "an obsolete digest": changed(Content_Digest="md5=:AAAA:"),
     "a digest in the old header": lambda peer, url, body: peer.signed(
         "POST",
         url,
@@ -432,6 +436,22 @@ async def test_unknown_keys_lead_to_a_few_fetches_only(gateway, peer):
     assert (await peer.post(shares_of(gateway), peer.share(address(gateway)))).status == 201
 
 
+async def test_forged_signatures_lead_to_a_few_fetches_only(gateway, peer):
+    for _ in range(12):
+        sent = other_bytes(peer, shares_of(gateway), peer.share(address(gateway)))
+        assert (await peer.send(sent)).status == 401
+    assert len(peer.requests("GET /.well-known/jwks.json")) <= 4
+    assert (await peer.post(shares_of(gateway), peer.share(address(gateway)))).status == 201
+
+
+async def test_keys_that_cannot_be_fetched_are_not_asked_for_at_once_again(gateway, peer):
+    peer.on("GET /.well-known/jwks.json", Answer(500))
+    for _ in range(5):
+        reply = await peer.post(shares_of(gateway), peer.share(address(gateway)))
+        assert reply.status == 503
+    assert len(peer.requests("GET /.well-known/jwks.json")) == 1
+
+
 async def test_one_broken_key_does_not_hide_the_others(gateway, peer):
     keys = [{"kty": "RSA"}, {"kty": "unknown", "kid": "x"}, {}, peer.key.jwk()]
     peer.on("GET /.well-known/jwks.json", Answer(body={"keys": keys, "more": 1}))
@@ -473,7 +493,7 @@ async def test_without_keys_nobody_is_believed(gateway, peer, answer, status):
     assert peer.requests("GET /elsewhere") == []
 
 
-async def test_a_tolerated_unsigned_share_comes_from_a_server_without_keys(opened, peer):
+async def test_an_unsigned_share_from_a_server_with_keys_is_refused_all_the_same(opened, peer):
     gateway = await opened(signatures={"required": False})
     sent = unsigned("POST", shares_of(gateway), peer.share(address(gateway)))
     refused(await peer.send(sent), 401, "UNSIGNED")
@@ -689,6 +709,13 @@ async def test_a_storage_that_is_down_is_no_answer_about_a_user(opened, peer):
     await leaves_no_trace(gateway)
 
 
+async def test_the_same_share_many_times_at_once_is_one(gateway, peer):
+    body = peer.share(address(gateway))
+    replies = await asyncio.gather(*(peer.post(shares_of(gateway), body) for _ in range(10)))
+    assert {reply.status for reply in replies} == {201}
+    assert len(await gateway.receiving.inbox()) == 1
+
+
 async def test_the_same_share_twice_is_one(gateway, peer):
     body = peer.share(address(gateway))
     for _ in range(2):
@@ -705,9 +732,7 @@ async def test_a_share_cannot_be_exchanged_for_another_under_its_id(gateway, pee
 
 
 async def test_too_many_requests_are_slowed_down(opened, peer):
-    gateway = await opened(
-        limits={"ocm_requests_per_minute": 3}, testing={"rate_limits": True}
-    )
+    gateway = await opened(limits={"ocm_requests_per_minute": 3}, testing={"rate_limits": True})
     for _ in range(3):
         assert (await peer.post(shares_of(gateway), b"{}")).status == 400
     reply = await peer.post(shares_of(gateway), peer.share(address(gateway)))

@@ -1,0 +1,235 @@
+"""Every command answers in JSON, and its exit code says what became of it."""
+
+import asyncio
+import contextlib
+import json
+import threading
+
+import pytest
+import structlog
+from typer.testing import CliRunner
+
+from gateway import __version__
+from gateway.cli import console
+from gateway.cli.main import app
+from tests import servers
+from tests.pair import settings, write
+from tests.peer import Answer, open_peer
+from tests.servers import free_port
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory):
+    with servers.wsgidav(tmp_path_factory.mktemp("storage")) as storage:
+        (storage.root / "alice" / "letter.txt").write_bytes(b"Dear Bob")
+        yield storage
+
+
+@pytest.fixture(autouse=True)
+def _own_log():
+    """The commands set up the log for their process, which is ours here."""
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def peer():
+    """A foreign server in a thread of its own, as commands bring their own event loop."""
+    found, ready = [], threading.Event()
+
+    async def serve():
+        async with open_peer() as peer:
+            stop = asyncio.Event()
+            found.extend([peer, asyncio.get_running_loop(), stop])
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    ready.wait(10)
+    peer, loop, stop = found
+    yield peer
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(10)
+
+
+@pytest.fixture
+def command(tmp_path, storage):
+    """Runs a command; its JSON answer, after a look at its exit code."""
+    return configured(tmp_path, storage)
+
+
+def configured(folder, storage, **changes):
+    file = write(folder, settings(folder, storage.url, **changes))
+
+    def run(*words, code=0):
+        done = CliRunner().invoke(app, [*words, "--json", "--config", str(file)])
+        assert done.exit_code == code, f"{done.output} {done.exception!r}"
+        if done.exception and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    return run
+
+
+def said(answer):
+    """An error in JSON."""
+    assert set(answer["error"]) >= {"code", "message", "detail"}
+    return answer["error"]
+
+
+def test_check_approves_and_warns(command):
+    answer = command("check")
+    assert answer["valid"] is True
+    assert any("testing.hosts" in warning for warning in answer["warnings"])
+
+
+def test_a_bad_configuration_is_told_with_all_its_faults(tmp_path, storage):
+    command = configured(tmp_path, storage, tokens={"x": 1}, log={"level": "loud"})
+    for words in (("check",), ("share", "list"), ("keys", "list")):
+        error = said(command(*words, code=console.MISCONFIGURED))
+        assert len(error["faults"]) == 2
+
+
+def test_a_missing_configuration_is_told(tmp_path):
+    done = CliRunner().invoke(app, ["check", "--config", str(tmp_path / "none")])
+    assert done.exit_code == console.MISCONFIGURED
+    assert "cannot be read" in done.output
+
+
+def test_the_configuration_may_be_named_in_the_environment(tmp_path, storage, monkeypatch):
+    file = write(tmp_path, settings(tmp_path, storage.url))
+    monkeypatch.setenv("OCM_GATEWAY_CONFIG", str(file))
+    assert CliRunner().invoke(app, ["check"]).exit_code == console.DONE
+
+
+def test_version_is_the_version():
+    assert CliRunner().invoke(app, ["version"]).output.strip() == __version__
+
+
+@pytest.mark.parametrize("words", [["no-such"], ["share"], ["share", "create"], ["--no-such"]])
+def test_a_wrong_command_line_is_a_usage_error(words):
+    assert CliRunner().invoke(app, words).exit_code == console.USAGE
+
+
+def test_a_share_is_created_shown_listed_and_revoked(command, peer):
+    share = command("share", "create", "-u", "alice", "/letter.txt", f"e@{peer.authority}")
+    assert (share["state"], share["owner"], share["path"]) == ("sent", "alice", "/letter.txt")
+    assert share["permissions"] == ["read"]
+    assert "ecret" not in json.dumps(share)
+    assert command("share", "show", share["id"]) == share
+    assert command("share", "list") == command("share", "list", "-u", "alice") == [share]
+    assert command("share", "list", "-u", "bob") == []
+    assert command("share", "revoke", share["id"])["state"] == "revoked"
+    assert command("share", "revoke", share["id"])["state"] == "revoked"
+    assert command("outbox", "list") == []
+
+
+def test_a_refused_share_exits_so_with_its_reason(command, peer):
+    peer.on("POST /ocm/shares", Answer(403, {"message": "not you"}))
+    share = command(
+        "share", "create", "-u", "alice", "letter.txt", f"e@{peer.authority}", code=console.REFUSED
+    )
+    assert share["state"] == "refused"
+    assert "not you" in share["reason"]
+
+
+def test_an_undelivered_share_waits_in_the_outbox(command, peer):
+    peer.on("POST /ocm/shares", Answer(503))
+    share = command("share", "create", "-u", "alice", "letter.txt", f"e@{peer.authority}")
+    assert share["state"] == "pending"
+    [errand] = command("outbox", "list")
+    assert (errand["errand"], errand["share"]) == ("SHARE", share["id"])
+    assert (errand["attempts"], errand["givenUp"]) == (1, False)
+    assert "503" in errand["lastError"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("/letter.txt", "no-address"), console.USAGE),
+        (("/letter.txt", "x@far.example", "-p", "fly"), console.USAGE),
+        (("/letter.txt", "x@far.example", "-p", "write"), console.USAGE),
+        (("/letter.txt", "x@far.example", "--expires", "someday"), console.USAGE),
+        (("/letter.txt", "x@far.example", "--expires", "2001-01-01"), console.USAGE),
+        (("/../bob", "x@far.example"), console.USAGE),
+        (("/missing", "x@far.example"), console.NOT_FOUND),
+        (("/letter.txt", "x@denied.example"), console.REFUSED),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_shared_exits_with_its_code(tmp_path, storage, words, code):
+    command = configured(tmp_path, storage, policy={"default": "allow", "deny": ["denied.example"]})
+    said(command("share", "create", "-u", "alice", *words, code=code))
+    assert command("share", "list") == []
+
+
+def test_a_storage_that_is_down_may_be_tried_again(tmp_path, storage):
+    gone = type(storage)("gone", free_port(), storage.root, storage.log, [])
+    command = configured(tmp_path, gone)
+    words = ("share", "create", "-u", "alice", "/x", "x@far.example")
+    said(command(*words, code=console.TRY_AGAIN))
+
+
+def test_a_lost_key_may_be_brought_back(command, tmp_path):
+    command("keys", "list")
+    (tmp_path / "state" / "secret.key").unlink()
+    assert "key file" in said(command("keys", "list", code=console.TRY_AGAIN))["message"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("share", "show", "x"),
+        ("share", "revoke", "x"),
+        ("received", "accept", "x"),
+        ("received", "decline", "x"),
+    ],
+)
+def test_what_is_not_there_is_not_found(command, words):
+    assert said(command(*words, code=console.NOT_FOUND))["code"] == "NOT_FOUND"
+
+
+def test_nothing_received_is_an_empty_list(command):
+    assert command("received", "list") == []
+
+
+def test_the_key_that_signs_is_listed(command):
+    [key] = command("keys", "list")
+    assert key["active"] is True
+    assert key["kid"] == key["jwk"]["kid"]
+    assert "d" not in key["jwk"]
+
+
+def test_a_server_is_discovered(command, peer):
+    answer = command("discover", peer.authority)
+    assert answer["url"] == f"{peer.origin}/.well-known/ocm"
+    assert answer["discovery"]["endPoint"] == f"{peer.origin}/ocm"
+
+
+def test_discovery_exits_with_what_happened(tmp_path, storage):
+    command = configured(tmp_path, storage, policy={"default": "allow", "deny": ["denied.example"]})
+    said(command("discover", f"127.0.0.1:{free_port()}", code=console.TRY_AGAIN))
+    said(command("discover", "denied.example", code=console.REFUSED))
+    said(command("discover", "not a host", code=console.USAGE))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("check",), ("share", "list"), ("received", "list"), ("keys", "list"), ("outbox", "list")],
+)
+def test_people_get_words(tmp_path, storage, words):
+    file = write(tmp_path, settings(tmp_path, storage.url))
+    done = CliRunner().invoke(app, [*words, "--config", str(file)])
+    assert done.exit_code == console.DONE
+    assert done.output.strip()
+    with contextlib.suppress(json.JSONDecodeError):
+        raise AssertionError(f"that is JSON: {json.loads(done.output)}")
+
+
+def test_people_are_told_what_went_wrong(tmp_path, storage):
+    file = write(tmp_path, settings(tmp_path, storage.url))
+    done = CliRunner().invoke(app, ["share", "show", "x", "--config", str(file)])
+    assert done.exit_code == console.NOT_FOUND
+    assert done.stdout == ""
+    assert done.stderr == "There is no such share.\n"

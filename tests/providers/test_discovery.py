@@ -1,0 +1,117 @@
+"""How other servers are discovered: where, in which order, how often, and what is not believed."""
+
+import asyncio
+
+import pytest
+
+from gateway.errors import ProviderFailed, ProviderRefused, Refused
+from gateway.ocm.address import authority
+from tests.peer import Answer
+from tests.sharing.stage import Clock
+
+WELL_KNOWN = "GET /.well-known/ocm"
+OLD = "GET /ocm-provider"
+
+
+async def discover(gateway, peer, **options):
+    return await gateway.others.discoveries.discover(authority(peer.authority), **options)
+
+
+async def test_the_well_known_place_is_asked_first_and_plainly(gateway, peer):
+    found = await discover(gateway, peer)
+    assert found.end_point == f"{peer.origin}/ocm"
+    [seen] = peer.seen
+    assert (seen.method, seen.path, seen.body) == ("GET", "/.well-known/ocm", b"")
+    assert not {"Authorization", "Cookie", "Signature"} & set(seen.headers)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(404),
+        Answer(500),
+        Answer(200, b"<html>hello</html>", {"Content-Type": "text/html"}),
+        Answer(200, b'{"enabled": true, "endP'),
+        Answer(200, []),
+        Answer(200, {}),
+        Answer(200, {"enabled": True, "endPoint": "nowhere", "resourceTypes": []}),
+        Answer(200, b"\xff"),
+        Answer(200, b" " * 300_000),
+        Answer(302, headers={"Location": "/elsewhere"}),
+        Answer(hang_up=True),
+    ],
+    ids=lambda answer: (
+        f"{answer.status} {answer.body[:20]!r}"
+        if isinstance(answer.body, bytes)
+        else str(answer.body)
+    ),
+)
+async def test_what_is_no_document_leads_to_the_old_place(gateway, peer, answer):
+    peer.on(WELL_KNOWN, answer)
+    peer.on(OLD, Answer(body=peer.document))
+    assert (await discover(gateway, peer)).end_point == f"{peer.origin}/ocm"
+    assert len(peer.requests(OLD)) == 1
+    assert peer.requests("GET /elsewhere") == []
+
+
+async def test_a_place_that_takes_too_long_leads_to_the_old_one(opened, peer):
+    gateway = await opened(limits={"provider_seconds": 1})
+    peer.on(WELL_KNOWN, Answer(body=peer.document, seconds=1.3))
+    peer.on(OLD, Answer(body=peer.document))
+    await discover(gateway, peer)
+    assert len(peer.requests(OLD)) == 1
+
+
+async def test_a_server_at_neither_place_is_none(gateway, peer):
+    peer.on(WELL_KNOWN, Answer(404))
+    with pytest.raises(ProviderFailed) as caught:
+        await discover(gateway, peer)
+    assert "404" in caught.value.detail
+
+
+async def test_a_server_that_is_switched_off_is_believed(gateway, peer):
+    peer.document["enabled"] = False
+    with pytest.raises(ProviderRefused):
+        await discover(gateway, peer)
+    assert peer.requests(OLD) == []
+
+
+async def test_a_document_is_kept_for_a_while(opened, peer):
+    clock = Clock()
+    gateway = await opened(clock, discovery={"cache_seconds": 60})
+    for second, asked in ((0, 1), (59, 1), (60, 2)):
+        clock.now += second - (clock.now - gateway.ring.created_at[0])
+        await discover(gateway, peer)
+        assert len(peer.seen) == asked
+    await discover(gateway, peer, afresh=True)
+    assert len(peer.seen) == 3
+
+
+async def test_many_who_ask_at_once_make_one_request(gateway, peer):
+    peer.on(WELL_KNOWN, Answer(body=peer.document, seconds=0.1))
+    await asyncio.gather(*(discover(gateway, peer, afresh=True) for _ in range(20)))
+    assert len(peer.seen) == 1
+
+
+async def test_a_failure_is_remembered_for_a_moment(gateway, peer):
+    peer.on(WELL_KNOWN, Answer(404))
+    for _ in range(3):
+        with pytest.raises(ProviderFailed):
+            await discover(gateway, peer)
+    assert len(peer.requests(WELL_KNOWN)) == 1
+
+
+async def test_a_denied_server_is_not_asked(opened, peer):
+    gateway = await opened(policy={"default": "allow", "deny": [peer.authority]})
+    with pytest.raises(Refused):
+        await discover(gateway, peer)
+    assert peer.seen == []
+
+
+async def test_a_caller_that_gives_up_does_not_spoil_it_for_the_others(gateway, peer):
+    peer.on(WELL_KNOWN, Answer(body=peer.document, seconds=0.1))
+    first = asyncio.create_task(discover(gateway, peer))
+    second = asyncio.create_task(discover(gateway, peer))
+    await asyncio.sleep(0.02)
+    first.cancel()
+    assert (await second).end_point == f"{peer.origin}/ocm"
