@@ -17,6 +17,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainValidator,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -25,6 +26,9 @@ from pydantic import (
 from yarl import URL
 
 from gateway.errors import GatewayError
+
+_BETWEEN = "; "
+"""Between the contradictions of one configuration, which pydantic reports as one fault."""
 
 
 class Misconfigured(GatewayError):
@@ -77,14 +81,30 @@ def _public_path(value: str) -> str:
     return value
 
 
-def _domain_pattern(value: str) -> str:
+def _host(value: str) -> str:
+    """host or host:port, as an OCM Address may end in."""
     label = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
-    if not re.fullmatch(rf"(\*\.)?({label}(\.{label})*\.?|\[[0-9A-Fa-f:.]+\])(:\d{{1,5}})?", value):
-        raise ValueError(f"{value!r} is not a domain, host:port or *.suffix")
-    port = re.search(r":(\d+)$", value)
-    if port and (value.startswith("*.") or not 0 < int(port[1]) <= 65535):
-        raise ValueError(f"{value!r} has a port that no server can have")
+    name, six = rf"(?P<name>{label}(\.{label})*)\.?", r"\[(?P<six>[0-9A-Fa-f:.]+)\]"
+    found = re.fullmatch(rf"(?:{name}|{six})(:(?P<port>\d{{1,5}}))?", value)
+    if not found or not 0 < int(found["port"] or 1) <= 65535:
+        raise ValueError(f"{value!r} is not a host or host:port")
+    numeric = found["six"] or (found["name"].rpartition(".")[2].isdigit() and found["name"])
+    if numeric:
+        ipaddress.ip_address(numeric)
     return value
+
+
+def _domain_pattern(value: str) -> str:
+    if value.startswith("*."):
+        if ":" in value:
+            raise ValueError(f"{value!r} has a port; a suffix stands for every port")
+        _host(value[2:])
+        return value
+    return _host(value)
+
+
+def _network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(str(value), strict=False)
 
 
 FilePath = Annotated[Path, AfterValidator(_absolute)]
@@ -92,6 +112,10 @@ Listen = Annotated[str, AfterValidator(_listen)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 PublicPath = Annotated[str, AfterValidator(_public_path)]
 DomainPattern = Annotated[str, AfterValidator(_domain_pattern)]
+Host = Annotated[str, AfterValidator(_host)]
+Network = Annotated[
+    ipaddress.IPv4Network | ipaddress.IPv6Network, PlainValidator(_network, str | None)
+]
 
 
 class Paths(Section):
@@ -117,7 +141,7 @@ class Public(Section):
     listen: Listen = "127.0.0.1:8080"
     workers: int = Field(default=1, ge=1, le=64)
     provider: str = Field(default="OCM gateway", max_length=200)
-    trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
     paths: Paths = Paths()
 
 
@@ -339,7 +363,7 @@ class Log(Section):
 class Testing(Section):
     """What no production server may have."""
 
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[Host, ...] = ()
     rate_limits: bool = True
     token_lifetime_seconds: int | None = Field(default=None, ge=1)
 
@@ -366,7 +390,7 @@ class Config(Section):
     def _fits_together(self) -> "Config":
         faults = list(_contradictions(self))
         if faults:
-            raise ValueError("; ".join(faults))
+            raise ValueError(_BETWEEN.join(faults))
         return self
 
 
@@ -404,17 +428,18 @@ def parse(data: dict[str, Any], *, folder: Path | None = None) -> Config:
     try:
         return Config.model_validate({"state": {}, **data}, context={"folder": folder})
     except ValidationError as error:
-        raise Misconfigured([_fault(item) for item in error.errors()]) from error
+        faults = [fault for item in error.errors() for fault in _fault(item)]
+        raise Misconfigured(faults) from error
 
 
-def _fault(item: Any) -> str:
+def _fault(item: Any) -> list[str]:
     name = ".".join(str(part) for part in item["loc"])
     text = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         text = "there is no such setting"
     elif item["type"] == "missing":
         text = "is missing"
-    return f"{name}: {text}" if name else text
+    return [f"{name}: {text}"] if name else text.split(_BETWEEN)
 
 
 def warnings(config: Config) -> list[str]:

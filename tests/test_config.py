@@ -168,9 +168,18 @@ def test_a_contradiction_is_found(sections, said):
 
 
 def test_contradictions_are_named_together():
-    [fault] = faults(with_(public={"origin": "http://gw.example"}, users={"source": "header"}))
-    assert "testing.hosts" in fault
-    assert "trusted_proxies" in fault
+    found = faults(with_(public={"origin": "http://gw.example"}, users={"source": "header"}))
+    assert len(found) == 2
+    assert "testing.hosts" in found[0]
+    assert "trusted_proxies" in found[1]
+
+
+@pytest.mark.parametrize(
+    "host", ["300.1.1.1", "1.2", "*.evil.example:8443", "a..b", "bad host", "x:0", "[zz]"]
+)
+def test_a_host_that_can_never_match_is_a_fault(host):
+    [fault] = faults(with_(policy={"default": "allow", "deny": [host]}))
+    assert "policy.deny.0" in fault
 
 
 @pytest.mark.parametrize("hosts", [["127.0.0.1"], ["127.0.0.1:8080"]])

@@ -91,7 +91,13 @@ def _admit_to_root(method: str, target: Target) -> None:
 
 
 def admit_names(names: Segments, target: Target) -> None:
-    """Refuse names that mean something else to a storage on Windows. Raises Malformed."""
+    """Refuse names that mean something else to a storage on Windows, or that cannot be listed.
+
+    What another server lists is not shown with a backslash in its name (`hrefs`), so nothing is
+    written there under one either. Raises Malformed.
+    """
+    if not target.trusted and any("\\" in name for name in names):
+        raise Malformed("a name at another server cannot have a backslash")
     if target.profile.windows_names:
         for name in names:
             if _odd_on_windows(name):

@@ -6,7 +6,7 @@ from gateway.dav import documents, headers, methods, properties
 from gateway.dav.answers import refusal, written
 from gateway.dav.backend import stat, stat_url
 from gateway.dav.client import Exchange, collect, read
-from gateway.dav.hrefs import Hrefs, Segments
+from gateway.dav.hrefs import Hrefs
 from gateway.dav.lockdiscovery import lock_answer
 from gateway.dav.message import XML, DavAnswer, document, failure
 from gateway.errors import Malformed
@@ -78,25 +78,19 @@ async def transfer(exchange: Exchange) -> DavAnswer:
     source = await stat(exchange.send, target)
     if not source.exists:
         return failure(404, "there is no such file or folder")
-    if not replace and await _overwrites(exchange, destination):
-        return failure(412, "the destination exists")
-    # nginx wants both slashes or none; the others do not mind.
-    slash = source.collection
+    there = await stat_url(
+        exchange.send, headers.at_storage(target, destination), target.authorization
+    )
+    if there.exists and not replace:
+        return failure(412, "the destination exists")  # some storages ignore Overwrite
+    # Apache wants the slash that what is replaced has; for new names nginx wants the source's.
+    slash = there.collection if there.exists else source.collection
     sent["Destination"] = headers.at_storage(target, destination, slash=slash)
     sent["Overwrite"] = "T" if replace else "F"
     sent["Depth"] = depth
-    url = target.url + ("/" if slash else "")
+    url = target.url + ("/" if source.collection else "")
     reply = await exchange.ask(request.method, url, sent, idle_seconds=PATIENCE_SECONDS)
     return await written(exchange, reply, status=204)
-
-
-async def _overwrites(exchange: Exchange, destination: Segments) -> bool:
-    """Asked of storages that ignore conditions: some ignore Overwrite too."""
-    target = exchange.target
-    if target.profile.conditional_put:
-        return False
-    url = headers.at_storage(target, destination)
-    return (await stat_url(exchange.send, url, target.authorization)).exists
 
 
 async def proppatch(exchange: Exchange) -> DavAnswer:

@@ -5,8 +5,9 @@ checked without a key is checked first, so that strangers cannot make us fetch.
 """
 
 from collections.abc import Callable
-from functools import partial
 from hashlib import sha256
+
+from sqlalchemy import Connection
 
 from gateway import metrics
 from gateway.errors import (
@@ -30,7 +31,7 @@ from gateway.httpsig.reasons import Reason
 from gateway.model import Authority
 from gateway.ocm.address import authority
 from gateway.providers.keys import KeySet, ProviderKeys
-from gateway.store import replays
+from gateway.store import outbox, replays
 from gateway.store.database import Database
 
 
@@ -57,15 +58,28 @@ class Identity:
         self._skew_seconds = skew_seconds
 
     def expect_signature(self, message: Message, *, required: bool = False) -> None:
-        """Raise Unsigned for a message without any signature, where one is required.
+        """All that can be said of a signature before it is known whom to expect.
 
-        For roles that must look something up to know whom they expect: asked before, so that a
-        stranger learns nothing about what exists.
+        For roles that must look something up to know that: asked before, so that a stranger learns
+        nothing about what exists. Raises Unsigned where a signature is required, BadSignature.
         """
-        signed = message.field("signature") or message.field("signature-input")
-        if not signed and (required or self._required):
-            metrics.signatures.labels(result="refused", reason="unsigned").inc()
-            raise Unsigned("the request is not signed")
+        try:
+            signature = read_signature(message, self._profile)
+        except Unsigned:
+            if required or self._required:
+                metrics.signatures.labels(result="refused", reason="unsigned").inc()
+                raise
+            return
+        self._check_unkeyed(signature, message)
+
+    def _check_unkeyed(self, signature: Signature, message: Message) -> None:
+        check_unkeyed(
+            signature,
+            message,
+            self._clock(),
+            max_age_seconds=self._max_age_seconds,
+            skew_seconds=self._skew_seconds,
+        )
 
     def claimed(self, message: Message) -> Authority | None:
         """Whom the key id names, proving nothing: a hint for choosing whom to expect."""
@@ -103,17 +117,10 @@ class Identity:
             if required or self._required or await self._publishes_keys(expected):
                 raise
             return None
-        now = self._clock()
-        check_unkeyed(
-            signature,
-            message,
-            now,
-            max_age_seconds=self._max_age_seconds,
-            skew_seconds=self._skew_seconds,
-        )
+        self._check_unkeyed(signature, message)
         _expect_server(signature, expected)
         await self._check_with_keys(signature, expected)
-        await self._expect_first_use(signature, now)
+        await self._expect_first_use(signature, expected)
         return expected
 
     async def _check_with_keys(self, signature: Signature, expected: Authority) -> None:
@@ -147,14 +154,18 @@ class Identity:
         except (ProviderFailed, ProviderRefused):
             return keys
 
-    async def _expect_first_use(self, signature: Signature, now: int) -> None:
+    async def _expect_first_use(self, signature: Signature, signer: Authority) -> None:
         # What was signed, not the signature: of an ECDSA signature anyone can make another.
         seen = sha256(signature.base).hexdigest()
+        now = self._clock()
         keep_until = now + self._max_age_seconds + 2 * self._skew_seconds
-        first = await self._database.write(
-            partial(replays.add, signature=seen, expires_at=keep_until)
-        )
-        if not first:
+
+        def record(connection: Connection) -> bool:
+            # It has just spoken to us, so what waits for it need not wait any longer.
+            outbox.hurry(connection, signer, now)
+            return replays.add(connection, seen, keep_until)
+
+        if not await self._database.write(record):
             raise BadSignature("this signature was used before", reason=Reason.REPLAY)
 
     async def _publishes_keys(self, provider: Authority) -> bool:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from gateway.dav.target import check_name, decode_segment
 from gateway.errors import (
+    BadSignature,
     Conflict,
     Malformed,
     NotFound,
@@ -36,6 +37,8 @@ from gateway.sharing.parties import Parties
 from gateway.store import outbox
 from gateway.store.state import State
 
+_MOST_CANDIDATES = 5
+"""How many servers with a share of the same id are asked for their keys."""
 _EVERYTHING = frozenset({Permission.READ, Permission.WRITE})
 
 
@@ -143,7 +146,6 @@ class Receiving:
         Raises Malformed for a providerId that no server has used, Refused for another server's.
         """
         self._others.identity.expect_signature(message)
-        claimed = self._others.identity.claimed(message)
         candidates = await self._state.database.read(
             partial(self._state.received.all_by_provider_id, provider_id=notification.provider_id)
         )
@@ -151,8 +153,7 @@ class Receiving:
             raise Malformed(
                 "there is no such share", fields=(("providerId", "is not a share of yours"),)
             )
-        share = next((one for one in candidates if one.sending_server == claimed), candidates[0])
-        await notices.authenticate(self._others, message, share.sending_server)
+        share = await self._told_by(candidates, message)
         unshare = partial(
             self._state.received.move,
             share_id=share.id,
@@ -161,6 +162,20 @@ class Receiving:
         )
         if await self._state.database.write(unshare):
             event("share.unshared", id=share.id, server=share.sending_server)
+
+    async def _told_by(self, candidates: list[ReceivedShare], message: Message) -> ReceivedShare:
+        """Which of several servers' shares of one id a message is about: its signer's."""
+        claimed = self._others.identity.claimed(message)
+        candidates = [one for one in candidates if one.sending_server == claimed] or candidates
+        *others, last = candidates[:_MOST_CANDIDATES]
+        for share in others:
+            try:
+                await notices.authenticate(self._others, message, share.sending_server)
+            except (BadSignature, Refused):
+                continue
+            return share
+        await notices.authenticate(self._others, message, last.sending_server)
+        return last
 
     async def inbox(self, recipient: str | None = None) -> list[ReceivedShare]:
         """What was shared with a user, or with anybody here, and is not gone; newest first."""

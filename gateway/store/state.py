@@ -35,7 +35,11 @@ async def open_state(folder: Path, database_file: Path, key_file: Path) -> State
     """
     vault = _prepare(folder, database_file, key_file)
     database = Database(database_file)
-    await database.migrate()
+    try:
+        await database.migrate()
+    except BaseException:
+        await database.close()
+        raise
     return State(
         database,
         vault,

@@ -1,0 +1,141 @@
+"""Sending one request over a connection: what frames its body, the body itself, early answers.
+
+1. A body of announced length is counted; one that turns out shorter, or fails, is never ended: the
+   connection breaks, and the storage sees a broken upload.
+2. A refusal that comes while the body is still on its way is delivered at once. A success is not
+   believed before all of the body has gone out.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from gateway.errors import Malformed
+from gateway.upstream import chunked
+from gateway.upstream.connection import Connection, Descriptor
+from gateway.upstream.head import Head
+
+_OURS = ("Transfer-Encoding", "Connection", "Upgrade", "Expect")
+_EMPTY = (("Content-Length", "0"),)
+_NEVER_A_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Poured:
+    """A body of known length whose giver writes it to the socket itself. Not under TLS.
+
+    first: what is here already, sent with the head. length: all of it, `first` included.
+    pour: writes exactly the other bytes to the socket, or raises.
+    """
+
+    first: bytes
+    length: int
+    pour: Callable[[Descriptor], Awaitable[object]]
+
+
+Body = bytes | AsyncIterator[bytes] | Poured | None
+
+
+def framing(
+    method: str, headers: CIMultiDict[str] | CIMultiDictProxy[str], body: Body
+) -> tuple[tuple[str, str], ...]:
+    """The fields to add so that the storage knows where the body ends (RFC 9112 6).
+
+    Raises Malformed for fields that say otherwise.
+    """
+    if any(name in headers for name in _OURS):
+        raise Malformed("the request has fields that belong to one connection")
+    announced = headers.getall("Content-Length", ())
+    known = _known_length(body)
+    if known is None:
+        if not announced:
+            return (("Transfer-Encoding", "chunked"),)
+        if len(announced) > 1 or not (announced[0].isascii() and announced[0].isdigit()):
+            raise Malformed("the Content-Length is malformed")
+        return ()
+    if announced:
+        if list(announced) != [str(known)]:
+            raise Malformed("the body has another length than announced")
+        return ()
+    if known:
+        return (("Content-Length", str(known)),)
+    return () if method in _NEVER_A_BODY else _EMPTY
+
+
+def _known_length(body: Body) -> int | None:
+    match body:
+        case None:
+            return 0
+        case bytes():
+            return len(body)
+        case Poured():
+            return body.length
+        case _:
+            return None
+
+
+async def ask(connection: Connection, head: bytes, body: Body, announced: int | None) -> Head:
+    """Send a request and return the head of the answer.
+
+    `announced` is the Content-Length of an iterated body. Raises what `Connection.head` does, and
+    what the body raises. The caller closes the connection after a failure.
+    """
+    if body is None or isinstance(body, bytes):
+        connection.write(head + body if body else head)
+        return await connection.head()
+    if isinstance(body, Poured):
+        sending = _pour(connection, head, body)
+    else:
+        connection.write(head)
+        sending = _send(connection, body, announced)
+    upload = asyncio.ensure_future(sending)
+    upload.add_done_callback(lambda _: connection.wake())
+    try:
+        return await _answer(connection, upload)
+    finally:
+        if not upload.done():
+            upload.cancel()
+            await asyncio.wait((upload,))
+        if upload.cancelled() or upload.exception() is not None:
+            connection.spend()
+
+
+async def _answer(connection: Connection, upload: asyncio.Future[None]) -> Head:
+    answer = connection.answer
+    while answer.head is None and not upload.done():
+        await connection.wait(patiently=True)
+    if answer.head is not None and answer.head.status >= 300:
+        return answer.head
+    await upload
+    found = await connection.head()
+    await connection.flush()
+    return found
+
+
+async def _send(connection: Connection, body: AsyncIterator[bytes], announced: int | None) -> None:
+    sent = 0
+    async for piece in body:
+        sent += len(piece)
+        if announced is None:
+            connection.write(chunked.encode(piece))
+        elif sent <= announced:
+            connection.write(piece)
+        else:
+            raise _other_length()
+        await connection.drain()
+    if announced is None:
+        connection.write(chunked.LAST)
+    elif sent != announced:
+        raise _other_length()
+
+
+async def _pour(connection: Connection, head: bytes, body: Poured) -> None:
+    connection.write(head + body.first)
+    await connection.flush()
+    await body.pour(connection.descriptor)
+
+
+def _other_length() -> Malformed:
+    return Malformed("the body has another length than announced")
