@@ -6,7 +6,8 @@ under a name that sounds like one is withheld all the same.
 
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
+from contextvars import ContextVar
 from typing import Any, Literal
 
 import structlog
@@ -14,14 +15,15 @@ import structlog
 _SECRET = ("authorization", "cookie", "password", "secret", "token", "code")
 
 
+REQUEST: ContextVar[str] = ContextVar("request", default="")
+"""The id of the request that the current task answers; it stands in each of its events."""
+
+_logger = structlog.get_logger()
+
+
 def event(name: str, *, level: str = "info", **facts: Any) -> None:
     """Log that something happened: `event("share.received", sending_server=...)`."""
-    getattr(structlog.get_logger(), level)(name, **facts)
-
-
-def bind(**facts: Any) -> Mapping[str, Any]:
-    """Add facts to every event of the current task, such as the request's id."""
-    return structlog.contextvars.bind_contextvars(**facts)
+    getattr(_logger, level)(name, **facts)
 
 
 def configure(level: str, form: Literal["text", "json"]) -> None:
@@ -33,17 +35,23 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
     )
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _name_request,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _withhold,
-            structlog.processors.format_exc_info,
+            *([structlog.processors.format_exc_info] if form == "json" else []),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _name_request(_: object, __: str, facts: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if request := REQUEST.get():
+        facts["request"] = request
+    return facts
 
 
 def _withhold(_: object, __: str, facts: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -1,6 +1,7 @@
 """Every metric, in one place. Labels are bounded: never a path, a server or a user."""
 
 import os
+from functools import lru_cache
 
 from prometheus_client import (
     CollectorRegistry,
@@ -48,6 +49,16 @@ backend_failures = Counter(
 dav_bytes = Counter("ocm_dav_bytes", "Bytes of WebDAV bodies moved.", ["direction"])
 rate_limited = Counter("ocm_rate_limited", "Requests refused for their number.", ["scope"])
 build = Gauge("ocm_build_info", "The version that runs.", ["version"], multiprocess_mode="livemax")
+
+
+@lru_cache(4096)
+def _requests_of(route: str, method: str, status: int) -> Counter:
+    return requests.labels(route, method, status)
+
+
+def count_request(route: str, method: str, status: int) -> None:
+    """Count a request; looking the labels up costs more than all else, so that is remembered."""
+    _requests_of(route, method, status).inc()
 
 
 def exposition() -> bytes:

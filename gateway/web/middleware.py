@@ -5,6 +5,7 @@ manner: JSON for the OCM API, OAuth's words for the token endpoint, DAV:error fo
 """
 
 import ipaddress
+import itertools
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -30,13 +31,18 @@ from gateway.errors import (
     Unauthorized,
     WrongMethod,
 )
-from gateway.logs import bind, event
+from gateway.logs import REQUEST, event
 from gateway.web.requests import json_response, no_store
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SERVER = "ocm-gateway"
 _KNOWN_METHODS = frozenset({"POST", *READING, *WRITING})
+
+
+_PROCESS = secrets.token_hex(5)
+_COUNT = itertools.count(1)
+"""Ids of requests: unique among the processes, and cheap."""
 
 
 class Manner(StrEnum):
@@ -98,6 +104,8 @@ def client_address(
 ) -> str:
     """Who is at the other end: the last hop that no trusted proxy vouches for."""
     address = request.remote or ""
+    if not trusted:
+        return address
     hops = [
         hop.strip()
         for line in request.headers.getall("X-Forwarded-For", [])
@@ -125,8 +133,8 @@ def around(settings: Config) -> Middleware:
     @web.middleware
     async def visit(request: web.Request, handler: Handler) -> web.StreamResponse:
         trusted = settings.public.trusted_proxies
-        request[_VISIT] = Visit(secrets.token_hex(8), client_address(request, trusted))
-        bind(request=request[_VISIT].id)
+        request[_VISIT] = Visit(f"{_PROCESS}{next(_COUNT):x}", client_address(request, trusted))
+        REQUEST.set(request[_VISIT].id)
         try:
             response = await handler(request)
         except GatewayError as error:
@@ -158,7 +166,7 @@ def _finish_headers(response: web.StreamResponse, visit: Visit) -> None:
 def _line(request: web.Request, status: int) -> None:
     visit = request[_VISIT]
     method = request.method if request.method in _KNOWN_METHODS else "other"
-    metrics.requests.labels(route=visit.route, method=method, status=status).inc()
+    metrics.count_request(visit.route, method, status)
     event(
         "request",
         route=visit.route,
