@@ -54,7 +54,8 @@ lint: setup ## check layout, style and types
 test: setup servers lint ## check everything: lint, then all tests against real servers
 	@$(BIN)/python -m pytest
 
-bench: setup ## measure how fast it is
+bench: setup ## measure how fast it is, beside nginx and HAProxy; writes docs/performance.md
+	@sh bench/setup.sh
 	@$(BIN)/python -m bench
 
 lock: build/uv/bin/uv ## choose the newest allowed dependencies and write both lock files

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import aiohttp_jinja2
 from aiohttp import web
-from jinja2 import FileSystemLoader, select_autoescape
+from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from gateway import __version__, config, metrics
 from gateway.config import Config
@@ -37,13 +36,15 @@ from gateway.sharing.storage import Storage
 from gateway.sharing.visiting import Visiting
 from gateway.store import replays
 from gateway.store.state import State, open_state
-from gateway.transport import Guarded, TestingHosts, Transport, trusted
+from gateway.transport import Guarded, TestingHosts
+from gateway.upstream.pool import Pool
+from gateway.web.bodies import Bodies
 from gateway.web.federation import Federation
+from gateway.web.lane import Lane
 from gateway.web.management import management_app
 from gateway.web.middleware import Limits, around
 from gateway.web.pages.home import home
 from gateway.web.passthrough import PassThrough
-from gateway.web.requests import expect_later
 from gateway.web.routes import DoorWay, dispatcher
 from gateway.web.webdav import Doors
 
@@ -89,7 +90,7 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         keeper = doorkeeper.from_config(settings.policy)
         testing = TestingHosts(frozenset(authority(host) for host in settings.testing.hosts))
         guarded = Guarded(testing, keeper.admit_provider)
-        way = trusted(idle_seconds=settings.limits.storage_idle_seconds)
+        way = Pool(idle_seconds=settings.limits.storage_idle_seconds)
         try:
             others = _others(settings, guarded, keeper, ring, state, clock)
             yield _joined(settings, ours, state, ring, others, way, clock)
@@ -143,7 +144,7 @@ def _joined(
     state: State,
     ring: Ring,
     others: Others,
-    way: Transport,
+    way: Pool,
     clock: Clock,
 ) -> Gateway:
     storage = Storage(settings.storage, way, ours.origin)
@@ -177,7 +178,7 @@ def _joined(
     )
 
 
-def public_app(gateway: Gateway) -> web.Application:
+def public_server(gateway: Gateway) -> web.Server:
     """The public listener: discovery, the OCM API, and the WebDAV doors."""
     settings, ours = gateway.settings, gateway.ours
     limits = Limits(settings)
@@ -189,6 +190,7 @@ def public_app(gateway: Gateway) -> web.Application:
         limits,
         body_bytes=settings.limits.ocm_body_bytes,
     )
+    bodies = Bodies(on=settings.public.zero_copy)
     doors = Doors(
         settings,
         gateway.access,
@@ -197,48 +199,53 @@ def public_app(gateway: Gateway) -> web.Application:
         gateway.storage,
         limits,
         LockSeal(gateway.state.vault.lock_key),
+        bodies,
+    )
+    templates = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=select_autoescape(default=True)
     )
     routes = federation.routes()
     rest = None
     if settings.storage.pass_through:
         rest = PassThrough(settings, gateway.storage.send)
     else:
-        routes |= {"/": home(ours)}
+        routes |= {"/": home(ours, templates)}
     dispatch = dispatcher(
         routes,
         (
             DoorWay("dav.shares", ours.shares, doors.shares),
             DoorWay("dav.received", ours.received, doors.received),
         ),
-        rest,
+        lane=Lane(f"/{'/'.join(ours.shares)}/", gateway.access, gateway.storage.way, bodies)
+        if settings.public.fast_lane
+        else None,
+        rest=rest,
     )
-    app = web.Application(middlewares=[around(settings)])
-    aiohttp_jinja2.setup(
-        app, loader=FileSystemLoader(_TEMPLATES), autoescape=select_autoescape(default=True)
+    return web.Server(
+        around(settings, dispatch),
+        access_log=None,
+        auto_decompress=False,
+        max_line_size=_LINE_BYTES,
+        max_field_size=_LINE_BYTES,
     )
-    app.router.add_route("*", "/{path:.*}", dispatch, expect_handler=expect_later)
-    return app
 
 
 @asynccontextmanager
 async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIterator[None]:
     """Both listeners open, the outbox at work; a `shared_port` is shared with other workers."""
-    runners = []
+    runners: list[web.BaseRunner] = []
     tasks = [asyncio.create_task(gateway.outbox.work()), asyncio.create_task(_sweep(gateway))]
     metrics.build.labels(version=__version__).set(1)
     try:
-        for app, address in (
-            (public_app(gateway), gateway.settings.public.listen),
-            (management_app(gateway.state, gateway.storage), gateway.settings.management.listen),
-        ):
-            runner = web.AppRunner(
-                app,
-                access_log=None,
-                auto_decompress=False,
-                max_line_size=_LINE_BYTES,
-                max_field_size=_LINE_BYTES,
-                shutdown_timeout=_DRAIN_SECONDS,
-            )
+        public = web.ServerRunner(public_server(gateway), shutdown_timeout=_DRAIN_SECONDS)
+        management = web.AppRunner(
+            management_app(gateway.state, gateway.storage), access_log=None, shutdown_timeout=1
+        )
+        both: tuple[tuple[web.BaseRunner, str], ...] = (
+            (public, gateway.settings.public.listen),
+            (management, gateway.settings.management.listen),
+        )
+        for runner, address in both:
             runners.append(runner)
             await runner.setup()
             host, _, port = address.rpartition(":")

@@ -140,6 +140,8 @@ class Public(Section):
     origin: Annotated[str, AfterValidator(_origin)]
     listen: Listen = "127.0.0.1:8080"
     workers: int = Field(default=1, ge=1, le=64)
+    fast_lane: bool = True
+    zero_copy: bool = True
     provider: str = Field(default="OCM gateway", max_length=200)
     trusted_proxies: tuple[Network, ...] = ()
     paths: Paths = Paths()

@@ -19,6 +19,12 @@ REQUEST: ContextVar[str] = ContextVar("request", default="")
 """The id of the request that the current task answers; it stands in each of its events."""
 
 _logger = structlog.get_logger()
+_lowest: int = logging.DEBUG
+
+
+def writes(level: str) -> bool:
+    """Whether events of that level are written, for those who have to gather the facts first."""
+    return bool(logging.getLevelName(level.upper()) >= _lowest)
 
 
 def event(name: str, *, level: str = "info", **facts: Any) -> None:
@@ -28,6 +34,8 @@ def event(name: str, *, level: str = "info", **facts: Any) -> None:
 
 def configure(level: str, form: Literal["text", "json"]) -> None:
     """Set level and form, once, at the start."""
+    global _lowest  # noqa: PLW0603
+    _lowest = logging.getLevelName(level.upper())
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if form == "json"

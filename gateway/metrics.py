@@ -61,6 +61,16 @@ def count_request(route: str, method: str, status: int) -> None:
     _requests_of(route, method, status).inc()
 
 
+@lru_cache(16)
+def _verdicts_of(allowed: bool, rule: str) -> Counter:
+    return policy_verdicts.labels("allow" if allowed else "deny", rule)
+
+
+def count_verdict(allowed: bool, rule: str) -> None:
+    """Count a verdict of the policy."""
+    _verdicts_of(allowed, rule).inc()
+
+
 def exposition() -> bytes:
     """Every metric in Prometheus' text form; with several workers, of all of them together."""
     if METRICS_FOLDER not in os.environ:

@@ -1,19 +1,17 @@
-"""The two ways out of the house: guarded, to the internet, and trusted, to our own storage.
+"""The guarded way out of the house, to the internet; `upstream` is the trusted one, to our storage.
 
-Guarded: https only, and the address is checked when the socket is made, after every name has been
-resolved, so that neither a rebinding name nor a literal reaches a private network (RFC 6890).
-Hosts that the configuration names for testing are exempt from both.
-Trusted: wherever the operator pointed us.
+https only, and the address is checked when the socket is made, after every name has been resolved,
+so that neither a rebinding name nor a literal reaches a private network (RFC 6890). Hosts that the
+configuration names for testing are exempt from both.
 
-Neither follows redirects, keeps cookies, reads proxy variables, decodes bodies or repeats a request
-that may have had an effect. What aiohttp raises stops here: see `errors.py`.
+It follows no redirects, keeps no cookies, reads no proxy variables, decodes no bodies and repeats
+no request that may have had an effect. What aiohttp raises stops here: see `errors.py`.
 """
 
-import asyncio
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,37 +20,17 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from gateway import __version__
-from gateway.errors import (
-    BackendFailed,
-    BackendTimeout,
-    BackendUnavailable,
-    GatewayError,
-    ProviderFailed,
-    ProviderRefused,
-    ProviderTimeout,
-)
+from gateway.errors import ProviderFailed, ProviderRefused, ProviderTimeout
 from gateway.model import Authority
 
 USER_AGENT = f"ocm-gateway/{__version__}"
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND"})
 """Methods without effect: asked once more when a kept-alive connection turns out to be dead."""
 
+_IDLE_SECONDS = 120
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
-
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """Which of our errors stands for which failure of a way out."""
-
-    failed: type[GatewayError]
-    unreachable: type[GatewayError]
-    timeout: type[GatewayError]
-    whose: str
-
-
-PROVIDER = Faults(ProviderFailed, ProviderFailed, ProviderTimeout, "the other server")
-BACKEND = Faults(BackendFailed, BackendUnavailable, BackendTimeout, "the storage")
 
 Body = bytes | AsyncIterator[bytes] | None
 
@@ -76,21 +54,10 @@ class Answer:
 
 
 class Transport:
-    """One way out, over pooled connections.
+    """Requests over pooled connections; closed by whoever opened it."""
 
-    Built by `guarded` or `trusted`; closed by whoever opened it.
-    """
-
-    def __init__(
-        self,
-        connector: Callable[..., aiohttp.TCPConnector],
-        faults: Faults,
-        *,
-        idle_seconds: float = 120,
-    ) -> None:
-        self._idle_seconds = idle_seconds
+    def __init__(self, connector: Callable[..., aiohttp.TCPConnector]) -> None:
         timeout = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=10, sock_read=120)
-        self._faults = faults
         self._pooled = _session(connector(), timeout)
         # A stale kept-alive connection must not cost an upload, so those start on a fresh one.
         self._fresh = _session(connector(force_close=True), timeout)
@@ -114,18 +81,18 @@ class Transport:
         """Send one request and yield the Answer; `url` goes out byte for byte.
 
         `idle_seconds` is the longest silence, `total_seconds` the longest the whole may take.
-        Raises this way's errors for everything that goes wrong up to the end of the body; leaving
-        early closes the connection.
+        Raises ProviderFailed, ProviderTimeout for everything that goes wrong up to the end of the
+        body; leaving early closes the connection.
         """
         sent: CIMultiDict[str] = CIMultiDict(headers or {})
         sent.setdefault("User-Agent", USER_AGENT)
         sent.setdefault("Accept-Encoding", "identity")
         timeout = aiohttp.ClientTimeout(
-            total=total_seconds, sock_connect=10, sock_read=idle_seconds or self._idle_seconds
+            total=total_seconds, sock_connect=10, sock_read=idle_seconds or _IDLE_SECONDS
         )
         repeatable = method in REPEATABLE and not isinstance(body, AsyncIterator)
         session = self._pooled if repeatable else self._fresh
-        with self._mapped():
+        with _mapped():
             try:
                 response = await self._open(session, method, url, sent, body, timeout)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
@@ -136,7 +103,7 @@ class Transport:
 
         async def chunks() -> AsyncIterator[bytes]:
             nonlocal finished
-            with self._mapped():
+            with _mapped():
                 async for chunk in response.content.iter_any():
                     yield chunk
             finished = True
@@ -168,43 +135,27 @@ class Transport:
             timeout=timeout,
         )
 
-    def _mapped(self) -> "_Mapped":
-        return _Mapped(self._faults)
 
-
-class _Mapped:
-    """Turns what aiohttp raises inside the block into this way's errors."""
-
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        faults = self._faults
-        match error:
-            case None | GatewayError():
-                return
-            case asyncio.TimeoutError():
-                raise faults.timeout(f"{faults.whose} took too long") from error
-            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
-                raise faults.failed(
-                    f"{faults.whose} has no valid TLS certificate or does not speak TLS",
-                    detail=str(error),
-                ) from error
-            case aiohttp.ClientConnectorDNSError():
-                raise faults.unreachable(
-                    f"{faults.whose} has no address", detail=str(error)
-                ) from error
-            case aiohttp.ClientConnectionError() | OSError():
-                raise faults.unreachable(
-                    f"{faults.whose} cannot be reached", detail=_cause(error)
-                ) from error
-            case aiohttp.ClientError() | ValueError():
-                raise faults.failed(
-                    f"{faults.whose} did not answer properly", detail=_cause(error)
-                ) from error
+@contextmanager
+def _mapped() -> Iterator[None]:
+    """Turns what aiohttp raises inside the block into our errors."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise ProviderTimeout("the other server took too long") from error
+    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as error:
+        raise ProviderFailed(
+            "the other server has no valid TLS certificate or does not speak TLS",
+            detail=str(error),
+        ) from error
+    except aiohttp.ClientConnectorDNSError as error:
+        raise ProviderFailed("the other server has no address", detail=str(error)) from error
+    except (aiohttp.ClientConnectionError, OSError) as error:
+        raise ProviderFailed("the other server cannot be reached", detail=_cause(error)) from error
+    except (aiohttp.ClientError, ValueError) as error:
+        raise ProviderFailed(
+            "the other server did not answer properly", detail=_cause(error)
+        ) from error
 
 
 def _cause(error: BaseException) -> str:
@@ -226,15 +177,6 @@ def _session(
     # aiohttp repeats DELETE and PUT by itself and has no public switch against it.
     session._retry_connection = False  # noqa: SLF001
     return session
-
-
-def trusted(*, idle_seconds: float) -> Transport:
-    """The way to our own storage; `idle_seconds` is the longest silence it is allowed."""
-    return Transport(
-        lambda **options: aiohttp.TCPConnector(limit=0, **options),
-        BACKEND,
-        idle_seconds=idle_seconds,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +203,8 @@ class Guarded:
         """`admit` is asked about every server before anything is sent, and raises Refused."""
         self._testing = testing
         self._admit = admit
-        self._closed_in = Transport(_guarded_connector, PROVIDER)
-        self._wide_open = Transport(_open_connector, PROVIDER)
+        self._closed_in = Transport(_guarded_connector)
+        self._wide_open = Transport(_open_connector)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -23,6 +23,7 @@ import random
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -57,11 +58,12 @@ class Storage:
     password: str = PASSWORD
     users: dict[str, str] = field(default_factory=lambda: dict(USERS))
     process: subprocess.Popen[bytes] | None = None
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """Where the tree begins, without a slash at the end."""
-        return f"http://127.0.0.1:{self.port}/dav"
+        return f"{self.scheme}://127.0.0.1:{self.port}/dav"
 
     def start(self) -> None:
         """Start the server and return when it answers."""
@@ -91,9 +93,16 @@ class Storage:
         self._tell(process, signal.SIGKILL)
         process.wait()
 
+    def kill(self) -> None:
+        """kill -9, children and all, as a machine dies."""
+        if self.process is not None:
+            process, self.process = self.process, None
+            self._tell(process, signal.SIGKILL)
+            process.wait()
+
     def answers(self) -> bool:
         """Does it speak HTTP yet? Any status will do."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
+        connection = self._connection()
         try:
             connection.request("OPTIONS", "/dav/")
             connection.getresponse().read()
@@ -107,21 +116,34 @@ class Storage:
         """The end of what the server wrote."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.scheme == "http":
+            return http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
+        whoever = ssl._create_unverified_context()
+        return http.client.HTTPSConnection(
+            "127.0.0.1", self.port, timeout=START_SECONDS, context=whoever
+        )
+
     def _tell(self, process: subprocess.Popen[bytes], number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
 
 
 @contextlib.contextmanager
-def apache(folder: Path) -> Iterator[Storage]:
-    """Apache httpd with mod_dav_fs: classes 1 and 2, answers 301 to a folder without its slash."""
+def apache(folder: Path, *, certificate: Path | None = None) -> Iterator[Storage]:
+    """Apache httpd with mod_dav_fs: classes 1 and 2, answers 301 to a folder without its slash.
+
+    With a `certificate` (a PEM file that holds its key, too) it speaks TLS.
+    """
     program = require("apache2")
     home, port = _home(folder, "apache"), free_port()
     (home / "passwords").write_text(_htpasswd())
     (home / "mime.types").write_text("text/plain txt\n")
-    (home / "apache.conf").write_text(_apache_configuration(home, port))
+    (home / "apache.conf").write_text(_apache_configuration(home, port) + _apache_tls(certificate))
     command = [*_unprivileged(), program, "-D", "FOREGROUND", "-f", str(home / "apache.conf")]
-    with _running(Storage("apache", port, home / "tree/dav", home / "log", command)) as storage:
+    made = Storage("apache", port, home / "tree/dav", home / "log", command)
+    made.scheme = "https" if certificate else "http"
+    with _running(made) as storage:
         yield storage
 
 
@@ -197,11 +219,11 @@ def rclone(folder: Path) -> Iterator[Storage]:
 STORAGES = {"apache": apache, "nginx": nginx, "wsgidav": wsgidav}
 MORE_STORAGES = STORAGES | {"lighttpd": lighttpd, "rclone": rclone}
 QUIRKS: dict[str, dict[str, bool]] = {
-    "apache": {"atomic_put": True, "conditional_put": True},
-    "nginx": {"atomic_put": True},
+    "apache": {"atomic_put": True, "conditional_put": True, "exact_destination": True},
+    "nginx": {"atomic_put": True, "exact_destination": True},
     "wsgidav": {"conditional_put": True},
-    "lighttpd": {"atomic_put": True, "conditional_put": True},
-    "rclone": {},
+    "lighttpd": {"atomic_put": True, "conditional_put": True, "exact_destination": True},
+    "rclone": {"exact_destination": True},
 }
 """How the gateway has to be configured in front of each (storage.quirks)."""
 
@@ -313,6 +335,13 @@ DocumentRoot {home}/tree
 </Location>
 {own_folders}
 """
+
+
+def _apache_tls(certificate: Path | None) -> str:
+    if certificate is None:
+        return ""
+    module = APACHE_MODULES / "mod_ssl.so"
+    return f"LoadModule ssl_module {module}\nSSLEngine on\nSSLCertificateFile {certificate}\n"
 
 
 def _nginx_configuration(home: Path, port: int) -> str:

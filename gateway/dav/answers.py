@@ -9,8 +9,9 @@ from gateway.dav.client import Exchange, Reply, read
 from gateway.dav.entries import Plan
 from gateway.dav.hrefs import Hrefs
 from gateway.dav.message import XML, DavAnswer, document, failure
-from gateway.dav.multistatus import PIECE, Limits, Multistatus
+from gateway.dav.multistatus import Multistatus
 from gateway.dav.parts import condition_in
+from gateway.dav.responses import PIECE, USUAL, Limits
 from gateway.dav.statuses import told
 from gateway.errors import BackendFailed, BackendUnavailable
 
@@ -91,7 +92,7 @@ async def partly(exchange: Exchange, reply: Reply) -> DavAnswer:
 async def listing(exchange: Exchange, reply: Reply, plan: Plan) -> tuple[DavAnswer, Multistatus]:
     """A PROPFIND's multistatus, and what was seen of it. Raises BackendFailed until it is sure."""
     check_xml(reply)
-    limits = Limits() if plan.target.trusted else Limits(entries=MOST_FOREIGN_ENTRIES)
+    limits = USUAL if plan.target.trusted else Limits(entries=MOST_FOREIGN_ENTRIES)
     rewriter = Multistatus(plan, limits)
     pieces = _rewritten(exchange, reply, rewriter)
     head = bytearray()

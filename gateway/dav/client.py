@@ -1,9 +1,11 @@
 """The seam: how bytes are fetched, as far as this room needs to know, and one exchange over it."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -11,9 +13,10 @@ from gateway.dav.locks import LockSeal
 from gateway.dav.message import DavRequest
 from gateway.dav.statuses import leads_to_slash
 from gateway.dav.target import Target
-from gateway.errors import BackendFailed, TooLarge
+from gateway.errors import BackendFailed, GatewayError, TooLarge
+from gateway.upstream.sending import Body, Poured
 
-Body = bytes | AsyncIterator[bytes] | None
+T = TypeVar("T")
 
 
 class Reply(Protocol):
@@ -82,7 +85,7 @@ class Exchange:
         """
         reply = await self._open(method, url, headers, body, idle_seconds)
         if follow and leads_to_slash(reply.status, reply.headers, url):
-            if isinstance(body, AsyncIterator):
+            if isinstance(body, AsyncIterator | Poured):
                 raise BackendFailed("the storage redirects an upload")
             reply = await self._open(method, url + "/", headers, body, idle_seconds)
         return reply
@@ -99,9 +102,32 @@ class Exchange:
         return await self.stack.enter_async_context(sending)
 
 
-async def collect(chunks: AsyncIterator[bytes] | None, limit: int) -> bytes:
+_TURNS: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+
+def turn(url: str) -> asyncio.Lock:
+    """One writer at a time between looking at a URL and acting on it, within this process."""
+    return _TURNS.setdefault(url, asyncio.Lock())
+
+
+async def to_the_end(doing: Coroutine[Any, Any, T]) -> T:
+    """Do it whole, even if the client goes away meanwhile: a tree half moved helps nobody.
+
+    The cancellation takes effect afterwards; a second one does at once.
+    """
+    task = asyncio.ensure_future(doing)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with suppress(GatewayError):
+            await task
+        raise
+
+
+async def collect(chunks: AsyncIterator[bytes] | Poured | None, limit: int) -> bytes:
     """A request's body of at most `limit` bytes. Raises TooLarge."""
     body = bytearray()
+    assert not isinstance(chunks, Poured), "only a PUT pours"
     if chunks is not None:
         async for chunk in chunks:
             body += chunk

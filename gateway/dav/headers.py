@@ -61,7 +61,7 @@ ON_CONTENT = (
 LONGEST_LOCK_SECONDS = 1800
 LONGEST_VALUE = 8 * 1024
 
-_ONE_RANGE = re.compile(r"bytes=(\d+-\d*|-\d+)")
+_ONE_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-\d{1,18})")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _SECONDS = re.compile(r"second-(\d{1,10})", re.IGNORECASE)
 _CODED_URL = re.compile(r"\s*<([^<>\s]+)>\s*")
@@ -119,12 +119,18 @@ def _clean(name: str, value: str) -> str:
 
 
 def _limit_ranges(sent: CIMultiDict[str], target: Target) -> None:
-    # Storages merge several ranges, or answer the last; those that ignore conditions on writes
-    # also get If-Range wrong. The whole file is always a right answer.
-    several = "Range" in sent and not _ONE_RANGE.fullmatch(sent["Range"].replace(" ", ""))
-    if several or ("If-Range" in sent and not target.profile.conditional_put):
+    # Storages merge several ranges, or answer the last, or make something of one that ends before
+    # it begins; those that ignore conditions on writes also get If-Range wrong. The whole file is
+    # always a right answer (RFC 9110 14.2).
+    odd = "Range" in sent and not _one_range(sent["Range"].replace(" ", ""))
+    if odd or ("If-Range" in sent and not target.profile.conditional_put):
         sent.popall("Range", None)
         sent.popall("If-Range", None)
+
+
+def _one_range(value: str) -> bool:
+    match = _ONE_RANGE.fullmatch(value)
+    return match is not None and not (match[2] and int(match[2]) < int(match[1]))
 
 
 def for_client(headers: CIMultiDictProxy[str], names: Iterable[str] = TO_CLIENT) -> Headers:

@@ -6,7 +6,7 @@ tree of the owner.
 """
 
 from gateway.dav.hrefs import Segments, fold
-from gateway.dav.target import Target
+from gateway.dav.target import Target, is_aside
 from gateway.errors import Malformed, NotFound, Refused, Unsupported, WrongMethod
 
 READING = ("OPTIONS", "GET", "HEAD", "PROPFIND")
@@ -66,6 +66,8 @@ def admit(method: str, target: Target) -> None:
         _admit_to_one_file(method, target)
     elif not target.rel:
         _admit_to_root(method, target)
+    if any(map(is_aside, target.rel)):
+        raise NotFound("there is no such file or folder")
     admit_names(target.rel, target)
 
 
@@ -148,6 +150,8 @@ def admit_destination(target: Target, destination: Segments) -> None:
         raise Refused("the destination contains the source")
     if source == wanted[: len(source)]:
         raise Refused("the destination is inside the source")
+    if any(map(is_aside, destination)):
+        raise Refused("the name is of an upload")
     admit_names(destination, target)
     if target.trusted and not exact(destination, target):
         raise Refused("the storage cannot be told to move to a name with ; ? or # in it")

@@ -20,6 +20,10 @@ CONDITIONS = (
 
 _CONDITION = re.compile(rb"<(?:[\w.-]+:)?(" + "|".join(CONDITIONS).encode() + rb")(?=[\s/>])")
 
+Piece = bytes | tuple[int, int] | str
+"""A part of what the client gets: as it is; from there to there of the storage's bytes; or, by its
+name, something made for this resource."""
+
 
 @dataclass(slots=True)
 class Element:

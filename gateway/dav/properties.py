@@ -9,11 +9,18 @@ ones of other namespaces as they are. Ours are what receivers read (Nextcloud, o
                             C create file, K create folder. S and M would hide entries
     ocs:share-permissions   the same as a number: 1 read, 2 update, 4 create, 8 delete, 16 share
     ocm:share-permissions   the words of the draft, as JSON
+    oc:id                   steady for a path in a share; only when asked for by name
     oc:size, getetag        of files where the storage sends none
+    getetag                 of folders from their time, where the storage sends none
+
+Quota passes at the root of a share that may be written to, as the storage has it: there its limit
+is the recipient's, too. Elsewhere there is none, which receivers take for unknown.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from gateway.dav.documents import Asked, Requested
@@ -29,11 +36,16 @@ LOCKDISCOVERY = "DAV: lockdiscovery"
 COLLECTION = "DAV: collection"
 PERMISSIONS = "http://owncloud.org/ns permissions"
 SIZE = "http://owncloud.org/ns size"
+ID = "http://owncloud.org/ns id"
 OCS_PERMISSIONS = "http://open-collaboration-services.org/ns share-permissions"
 OCM_PERMISSIONS = "http://open-cloud-mesh.org/ns share-permissions"
 
 OURS = frozenset({PERMISSIONS, OCS_PERMISSIONS, OCM_PERMISSIONS})
 """Never the storage's own values."""
+
+MADE = (DISPLAYNAME, SIZE, ETAG, ID)
+"""What we can say of a resource where the storage does not."""
+QUOTA = frozenset({"DAV: quota-available-bytes", "DAV: quota-used-bytes"})
 
 _LIVE = frozenset(
     {
@@ -56,7 +68,6 @@ _LIVE = frozenset(
         "DAV: supportedlock",
     }
 )
-_QUOTA = frozenset({"DAV: quota-available-bytes", "DAV: quota-used-bytes"})
 _PASSING = frozenset({SIZE, "http://owncloud.org/ns checksums", "http://owncloud.org/ns fileid"})
 _CLOSED_SPACES = frozenset(
     {
@@ -83,18 +94,27 @@ _SETTABLE = frozenset(
     }
 )
 
+_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
+_IMF_DATE = re.compile(
+    r"\w{3}, [0-9]{2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4}"
+    r" [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
+)
+"""RFC 9110 5.6.7. The library's parser takes as long as the rest of an entry."""
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of one resource when its answer is put together.
 
-    name: the last segment; at the root the Target's label. etag, length, modified: the storage's
-    texts, empty without. letters: the permissions that another server reports, None without.
+    name: the last segment; at the root the Target's label. path: its segments at the storage.
+    etag, length, modified: the storage's texts, empty without. letters: the permissions that
+    another server reports, None without.
     """
 
     root: bool
     collection: bool
     name: str
+    path: tuple[str, ...] = ()
     etag: str = ""
     length: str = ""
     modified: str = ""
@@ -105,9 +125,8 @@ def passes(name: str, target: Target) -> bool:
     """Whether the storage's value of that property may be seen."""
     if name in _LIVE or name in _PASSING:
         return True
-    if name in _QUOTA:
-        # Our own storage's is the owner's quota or the whole disk; another server's is for us.
-        return not target.trusted
+    if name in QUOTA:
+        return not target.trusted or (target.writable and not target.rel)
     return name.rpartition(" ")[0] not in _CLOSED_SPACES
 
 
@@ -170,16 +189,61 @@ def permissions(target: Target, facts: Facts) -> dict[str, str]:
     }
 
 
+def wanted(name: str, requested: Requested) -> bool:
+    """Whether one of MADE is to be answered."""
+    return name in requested.names if name == ID else requested.wants(name)
+
+
+def made_from(name: str, *, collection: bool) -> frozenset[str]:
+    """The storage's properties that one of MADE needs."""
+    if name == ETAG:
+        return frozenset({MODIFIED} if collection else {MODIFIED, LENGTH})
+    return frozenset({LENGTH} if name == SIZE and not collection else ())
+
+
+def ours(name: str, target: Target, facts: Facts) -> str:
+    """The value of one of MADE, or nothing where it cannot be told."""
+    if name == DISPLAYNAME:
+        return facts.name
+    if name == ID:
+        return _id(target.scope, facts.path)
+    if name == SIZE:
+        return "" if facts.collection else facts.length
+    if facts.root and facts.collection and target.freshness:
+        return _root_etag(facts, target.freshness)
+    return folder_etag(facts) if facts.collection else file_etag(facts)
+
+
+def _id(scope: str, path: tuple[str, ...]) -> str:
+    return hashlib.sha256("/".join((scope, *path)).encode()).hexdigest()[:32]
+
+
 def file_etag(facts: Facts) -> str:
     """A steady ETag of a file from its time and length, as nginx makes them; empty if unknown."""
     try:
-        seconds = int(parsedate_to_datetime(facts.modified).timestamp())
-        return f'"{seconds:x}-{int(facts.length):x}"'
+        return f'"{_seconds(facts.modified):x}-{int(facts.length):x}"'
     except (ValueError, TypeError, OverflowError):
         return ""
 
 
-def root_etag(facts: Facts, freshness: str) -> str:
+def folder_etag(facts: Facts) -> str:
+    """The ETag of a folder from its time, as Apache makes them; empty if unknown."""
+    try:
+        return f'"{_seconds(facts.modified):x}"'
+    except (ValueError, TypeError, OverflowError):
+        return ""
+
+
+def _seconds(modified: str) -> int:
+    if _IMF_DATE.fullmatch(modified):
+        month = _MONTHS.index(modified[8:11]) // 3 + 1
+        year, day = int(modified[12:16]), int(modified[5:7])
+        hour, minute, second = map(int, modified[17:25].split(":"))
+        return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp())
+    return int(parsedate_to_datetime(modified).timestamp())
+
+
+def _root_etag(facts: Facts, freshness: str) -> str:
     """The ETag of a root collection: the storage's, or its time, and what else makes it new."""
     text = f"{facts.etag or facts.modified}\0{freshness}"
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'

@@ -8,6 +8,7 @@ from a client reaches a storage.
 import re
 from collections.abc import Container
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from gateway.errors import Malformed
@@ -17,6 +18,7 @@ LONGEST_NAME = 255
 """Bytes of one decoded segment; more than any common file system takes."""
 DEEPEST_PATH = 255
 
+_ASIDE = re.compile(r"\.ocm-[0-9a-f]{24}\.part")
 _TARGET = re.compile(r"[\x21\x22\x24-\x7e]+")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _PLAIN = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*")
@@ -37,6 +39,7 @@ class Profile:
     fold_case, fold_unicode: names that differ only so are the same file.
     windows_names: backslash, colon, trailing dots and device names mean something else.
     locks: LOCK and UNLOCK work (WebDAV class 2).
+    etag_propagates: a folder's ETag changes with everything below it (Nextcloud, ownCloud, EOS).
     exact_destination: a Destination may have names with an escaped semicolon, question mark or
         number sign. WsgiDAV cuts them there and overwrites what has the shorter name.
     """
@@ -49,6 +52,7 @@ class Profile:
     fold_unicode: bool = False
     windows_names: bool = False
     locks: bool = True
+    etag_propagates: bool = False
     exact_destination: bool = False
 
 
@@ -112,7 +116,12 @@ def encode_path(segments: tuple[str, ...]) -> str:
     RFC 3986 2.3; `+`, `;` and the like are encoded too, since storages and clients disagree on
     what they mean. No segments give the empty string.
     """
-    return "".join("/" + quote(segment, safe="") for segment in segments)
+    return "".join([_encoded(segment) for segment in segments])
+
+
+@lru_cache(8192)
+def _encoded(segment: str) -> str:
+    return "/" + quote(segment, safe="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +153,19 @@ def parse_target(raw: str, authorities: Container[str] = ()) -> RequestPath:
     if len(segments) > DEEPEST_PATH:
         raise too_long("the address has too many segments")
     return RequestPath(segments, path.endswith("/"), query)
+
+
+def aside(chance: bytes) -> str:
+    """The name of an upload that has not arrived yet, from 12 random bytes.
+
+    Nobody sees or opens it through the gateway; sync clients pass over `.part`, too.
+    """
+    return f".ocm-{chance.hex()}.part"
+
+
+def is_aside(name: str) -> bool:
+    """Whether `aside` made that name."""
+    return name.startswith(".ocm-") and _ASIDE.fullmatch(name) is not None
 
 
 def split_url(url: str) -> tuple[str, str]:

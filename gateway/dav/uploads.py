@@ -1,8 +1,9 @@
 """PUT: the whole body, or the old file.
 
 Several storages keep what an aborted upload had sent, so there a file is written under a temporary
-name in the same folder and moved when all of it has arrived. A write under a lock goes straight to
-its name, since a move would break the lock. The body is counted; what is cut short is never ended.
+name in the same folder and put into place when all of it has arrived: moved, or, where a move would
+break a lock or cannot be said, copied through us. The body is counted; what is cut short is never
+ended.
 """
 
 import asyncio
@@ -13,12 +14,14 @@ from dataclasses import dataclass, field, replace
 from multidict import CIMultiDict
 
 from gateway.dav import headers, methods
-from gateway.dav.answers import refusal, written
+from gateway.dav.answers import counted, refusal, written
 from gateway.dav.backend import stat
-from gateway.dav.client import Exchange, Reply
+from gateway.dav.client import Exchange, Reply, to_the_end, turn
 from gateway.dav.message import DavAnswer, failure
+from gateway.dav.target import aside
 from gateway.dav.writing import fails_precondition, sent_headers
-from gateway.errors import GatewayError, Malformed, WrongMethod
+from gateway.errors import BackendFailed, GatewayError, Malformed, WrongMethod
+from gateway.upstream.sending import Poured
 
 EMULATED = ("If-Match", "If-None-Match")
 STRAIGHT = ("If", "If-Unmodified-Since", "If-Modified-Since")
@@ -37,14 +40,20 @@ async def put(exchange: Exchange) -> DavAnswer:
     if request.content_length is None and not target.profile.chunked_put:
         return failure(411, "the storage wants to know the length first")
     sent = sent_headers(exchange)
-    movable = methods.exact(target.path, target) and not any(name in sent for name in STRAIGHT)
-    if target.trusted and movable and not target.profile.atomic_put:
+    emulated = not target.profile.conditional_put and any(name in sent for name in EMULATED)
+    if target.trusted and (emulated or not target.profile.atomic_put):
         return await _put_aside(exchange, sent)
+    return await _put_straight(exchange, sent)
+
+
+async def _put_straight(exchange: Exchange, sent: CIMultiDict[str]) -> DavAnswer:
+    """Upload to its own name at once."""
     if await fails_precondition(exchange):
         return failure(412, "a condition does not hold")
-    if not target.profile.conditional_put:
+    if not exchange.target.profile.conditional_put:
         _drop(sent, EMULATED)
-    return await written(exchange, await _upload(exchange, target.url, sent))
+    upload = _Upload(exchange.request.content_length)
+    return await written(exchange, await _upload(exchange, exchange.target.url, sent, upload))
 
 
 def _drop(sent: CIMultiDict[str], names: tuple[str, ...]) -> None:
@@ -52,12 +61,42 @@ def _drop(sent: CIMultiDict[str], names: tuple[str, ...]) -> None:
         sent.popall(name, None)
 
 
-async def _upload(exchange: Exchange, url: str, sent: CIMultiDict[str]) -> Reply:
-    request = exchange.request
-    upload = _Upload(request.content_length)
-    if request.content_length is not None:
-        sent["Content-Length"] = str(request.content_length)
-    body: AsyncIterator[bytes] | bytes = upload.chunks(request.body) if request.body else b""
+@dataclass(slots=True)
+class _Upload:
+    """A request's body, counted. What goes wrong in it surfaces as the way out's error, so the
+    cause is kept here."""
+
+    expected: int | None
+    fault: GatewayError | None = field(default=None)
+    seen: int = 0
+
+    async def chunks(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in body:
+                self.seen += len(chunk)
+                if self.expected is not None and self.seen > self.expected:
+                    break
+                yield chunk
+        except GatewayError as error:
+            self.fault = error
+            raise
+        except OSError as error:
+            self.fault = Malformed("the upload was cut short", detail=str(error))
+            raise self.fault from None
+        if self.expected is not None and self.seen != self.expected:
+            self.fault = Malformed("the body has another length than announced")
+            raise self.fault
+
+
+async def _upload(exchange: Exchange, url: str, sent: CIMultiDict[str], upload: _Upload) -> Reply:
+    if upload.expected is not None:
+        sent["Content-Length"] = str(upload.expected)
+    given = exchange.request.body
+    if isinstance(given, Poured):
+        reply = await exchange.ask("PUT", url, sent, given)
+        upload.seen = given.length
+        return reply
+    body: AsyncIterator[bytes] | bytes = upload.chunks(given) if given else b""
     try:
         reply = await exchange.ask("PUT", url, sent, body)
     except GatewayError:
@@ -69,84 +108,136 @@ async def _upload(exchange: Exchange, url: str, sent: CIMultiDict[str]) -> Reply
     return reply
 
 
-@dataclass(slots=True)
-class _Upload:
-    """A request's body, counted. What goes wrong in it surfaces as the way out's error, so the
-    cause is kept here."""
+@dataclass(frozen=True, slots=True)
+class _Aside:
+    """An upload under its temporary name. `lists`: the If header that submits its tokens there."""
 
-    expected: int | None
-    fault: GatewayError | None = field(default=None)
+    exchange: Exchange
+    url: str
+    lists: str
 
-    async def chunks(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        seen = 0
-        try:
-            async for chunk in body:
-                seen += len(chunk)
-                if self.expected is not None and seen > self.expected:
-                    break
-                yield chunk
-        except GatewayError as error:
-            self.fault = error
-            raise
-        except OSError as error:
-            self.fault = Malformed("the upload was cut short", detail=str(error))
-            raise self.fault from None
-        if self.expected is not None and seen != self.expected:
-            self.fault = Malformed("the body has another length than announced")
-            raise self.fault
+    def headers(self) -> CIMultiDict[str]:
+        sent = headers.authorized(self.exchange.target.authorization)
+        if self.lists:
+            sent["If"] = self.lists
+        return sent
+
+    async def discard(self, pauses: tuple[float, ...]) -> None:
+        """Delete what arrived; what cannot be deleted stays behind, unseen."""
+        for pause in pauses:
+            await asyncio.sleep(pause)
+            try:
+                reply = await self.exchange.ask("DELETE", self.url, self.headers())
+            except GatewayError:
+                return
+            if reply.status in (200, 204):
+                return
 
 
 async def _put_aside(exchange: Exchange, sent: CIMultiDict[str]) -> DavAnswer:
-    """Upload under a temporary name, then move it to its own."""
+    """Upload under a temporary name, then put it into place."""
     target = exchange.target
-    found = await stat(exchange.send, target)
-    if found.collection:
-        # The move would replace the folder.
-        raise WrongMethod("a folder has no content", allow=methods.allow(target))
-    given = exchange.request.headers
-    if not headers.precondition_holds(given, exists=found.exists, etag=found.etag):
+    if not await _holds(exchange):
         return failure(412, "a condition does not hold")
-    _drop(sent, EMULATED)
-    aside = _aside(target.url)
+    apart = await _apart(exchange)
+    if apart is None:
+        return await _put_straight(exchange, sent)
+    first = CIMultiDict(sent)
+    _drop(first, EMULATED + STRAIGHT)
+    first.update(apart.headers())
+    upload = _Upload(exchange.request.content_length)
     try:
-        uploaded = await _upload(exchange, aside, sent)
+        uploaded = await _upload(exchange, apart.url, first, upload)
         if uploaded.status in (200, 201, 204):
-            answer = await _move(exchange, aside, uploaded)
-        else:
-            answer = await refusal(exchange, uploaded)
+            moving = _movable(exchange, sent)
+            placing = _move(apart, uploaded) if moving else _copy(apart, sent, upload.seen)
+            return await to_the_end(placing)
+        answer = await refusal(exchange, uploaded)
     except BaseException:
-        await _discard(exchange, aside, ABORTED)
+        await to_the_end(apart.discard(ABORTED))
         raise
-    if answer.status >= 300:
-        await _discard(exchange, aside, COMPLETE)
+    await apart.discard(COMPLETE)
     return answer
 
 
-def _aside(url: str) -> str:
-    """A name in the same folder that sync clients and Nextcloud's scanner pass over."""
-    return f"{url.rpartition('/')[0]}/.{secrets.token_hex(12)}.part"
+async def _apart(exchange: Exchange) -> _Aside | None:
+    """A place to upload to. None where there is none for the holder of a lock on the folder.
+
+    A body can be sent only once, so who shows lock tokens gets a place that was tried.
+    """
+    target = exchange.target
+    url = f"{target.url.rpartition('/')[0]}/{aside(secrets.token_bytes(12))}"
+    plain = _Aside(exchange, url, "")
+    if "If" not in exchange.request.headers:
+        return plain
+    for apart in (plain, _Aside(exchange, url, _about(target.url, exchange))):
+        tried = await exchange.ask("PUT", url, apart.headers(), b"")
+        if tried.status in (200, 201, 204):
+            return apart
+    return None
 
 
-async def _move(exchange: Exchange, aside: str, uploaded: Reply) -> DavAnswer:
-    given, target = exchange.request.headers, exchange.target
-    only_new = given.get("If-None-Match", "").strip() == "*"
-    moving = headers.authorized(target.authorization)
+def _about(url: str, exchange: Exchange) -> str:
+    """The If header with each of its lists about a URL: under another name the tokens still count
+    (RFC 4918 10.4.1), and the conditions stay about the file that was meant."""
+    lists = headers.condition_lists(exchange.request.headers, exchange.target, exchange.seal)
+    return headers.if_value(tuple(replace(each, resource=each.resource or url) for each in lists))
+
+
+async def _holds(exchange: Exchange) -> bool:
+    """Whether the conditions hold that we look after. Raises WrongMethod for a folder."""
+    target = exchange.target
+    found = await stat(exchange.send, target)
+    if found.collection:
+        # A move would replace the folder.
+        raise WrongMethod("a folder has no content", allow=methods.allow(target))
+    given = exchange.request.headers
+    return headers.precondition_holds(given, exists=found.exists, etag=found.etag)
+
+
+def _movable(exchange: Exchange, sent: CIMultiDict[str]) -> bool:
+    """Whether a move puts the file into place; it would take a lock away from it."""
+    target = exchange.target
+    return methods.exact(target.path, target) and not any(name in sent for name in STRAIGHT)
+
+
+async def _move(apart: _Aside, uploaded: Reply) -> DavAnswer:
+    exchange = apart.exchange
+    target = exchange.target
+    only_new = exchange.request.headers.get("If-None-Match", "").strip() == "*"
+    moving = apart.headers()
     moving["Destination"] = target.url
     moving["Overwrite"] = "F" if only_new else "T"
-    answer = await written(exchange, await exchange.ask("MOVE", aside, moving), status=204)
+    async with turn(target.url):
+        # It may have become another file, or a folder, during the upload.
+        if await _holds(exchange):
+            answer = await written(
+                exchange, await exchange.ask("MOVE", apart.url, moving), status=204
+            )
+        else:
+            answer = failure(412, "a condition does not hold")
+    if answer.status >= 300:
+        await apart.discard(COMPLETE)
     kept = headers.for_client(uploaded.headers, ("X-OC-Mtime",))
     fields = tuple(pair for pair in answer.headers if pair[0] not in LOST_AT_MOVE)
     return replace(answer, headers=fields + kept)
 
 
-async def _discard(exchange: Exchange, aside: str, pauses: tuple[float, ...]) -> None:
-    """Delete what arrived of an upload."""
-    for pause in pauses:
-        await asyncio.sleep(pause)
-        try:
-            sent = headers.authorized(exchange.target.authorization)
-            reply = await exchange.ask("DELETE", aside, sent)
-        except GatewayError:
-            return  # it stays behind under its temporary name
-        if reply.status in (200, 204):
-            return
+async def _copy(apart: _Aside, sent: CIMultiDict[str], length: int) -> DavAnswer:
+    """Write what has arrived to its own name, under the client's own conditions."""
+    exchange = apart.exchange
+    target = exchange.target
+    if not target.profile.conditional_put:
+        _drop(sent, EMULATED)
+    sent["Content-Length"] = str(length)
+    async with turn(target.url):
+        if not await _holds(exchange):
+            answer = failure(412, "a condition does not hold")
+        else:
+            arrived = await exchange.ask("GET", apart.url, apart.headers(), follow=False)
+            if arrived.status != 200:
+                raise BackendFailed("the storage lost an upload", detail=f"status {arrived.status}")
+            body = counted(arrived.chunks, length)
+            answer = await written(exchange, await exchange.ask("PUT", target.url, sent, body))
+    await apart.discard(COMPLETE)
+    return answer

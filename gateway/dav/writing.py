@@ -5,7 +5,7 @@ from multidict import CIMultiDict
 from gateway.dav import documents, headers, methods, properties
 from gateway.dav.answers import refusal, written
 from gateway.dav.backend import stat, stat_url
-from gateway.dav.client import Exchange, collect, read
+from gateway.dav.client import Exchange, collect, read, to_the_end, turn
 from gateway.dav.hrefs import Hrefs
 from gateway.dav.lockdiscovery import lock_answer
 from gateway.dav.message import XML, DavAnswer, document, failure
@@ -49,10 +49,12 @@ async def delete(exchange: Exchange) -> DavAnswer:
     headers.depth_of("DELETE", request.headers)
     await collect(request.body, LONGEST_IGNORED)
     sent = sent_headers(exchange)
-    if await fails_precondition(exchange):
-        return failure(412, "a condition does not hold")
     url = with_slash(exchange)
-    reply = await exchange.ask("DELETE", url, sent, idle_seconds=PATIENCE_SECONDS)
+    async with turn(exchange.target.url):
+        if await fails_precondition(exchange):
+            return failure(412, "a condition does not hold")
+        deleting = exchange.ask("DELETE", url, sent, idle_seconds=PATIENCE_SECONDS)
+        reply = await to_the_end(deleting)
     return await written(exchange, reply, status=204)
 
 
@@ -89,7 +91,8 @@ async def transfer(exchange: Exchange) -> DavAnswer:
     sent["Overwrite"] = "T" if replace else "F"
     sent["Depth"] = depth
     url = target.url + ("/" if source.collection else "")
-    reply = await exchange.ask(request.method, url, sent, idle_seconds=PATIENCE_SECONDS)
+    moving = exchange.ask(request.method, url, sent, idle_seconds=PATIENCE_SECONDS)
+    reply = await to_the_end(moving)
     return await written(exchange, reply, status=204)
 
 
@@ -104,7 +107,7 @@ async def proppatch(exchange: Exchange) -> DavAnswer:
         return document(207, documents.propstats(href, _refused(protected, others)))
     sent = sent_headers(exchange)
     sent["Content-Type"] = XML
-    reply = await exchange.ask("PROPPATCH", with_slash(exchange), sent, body)
+    reply = await to_the_end(exchange.ask("PROPPATCH", with_slash(exchange), sent, body))
     if reply.status in (200, 204):
         # lighttpd says so without a multistatus, which clients wait for.
         return document(207, documents.propstats(href, [("200 OK", names, "")]))

@@ -20,9 +20,7 @@ class Doorkeeper:
     def admit_provider(self, provider: Authority) -> None:
         """Return if we federate with that server, raise Refused if not."""
         verdict = self.judge(provider)
-        metrics.policy_verdicts.labels(
-            outcome="allow" if verdict.allowed else "deny", rule=verdict.rule
-        ).inc()
+        metrics.count_verdict(verdict.allowed, verdict.rule)
         if not verdict.allowed:
             raise Refused("this server does not federate with yours", detail=verdict.reason)
 

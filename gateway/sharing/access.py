@@ -98,6 +98,28 @@ class Access:
         self._doorkeeper.admit_provider(share.receiving_server)
         return self._target(share, path.segments[1:] if named else path.segments, named=named)
 
+    def remembered(self, authorizations: Sequence[str], share_id: str, below: str) -> Target | None:
+        """As `authorize`, for a token whose Share is at hand and a folder; None for all else.
+
+        `below` is a path of plain names, each behind a slash.
+        """
+        if len(authorizations) != 1 or not authorizations[0].startswith("Bearer "):
+            return None
+        claims = self._verified.get(authorizations[0][7:])
+        share = self._known.peek(share_id)
+        now = self._clock()
+        if (
+            claims is None
+            or share is None
+            or claims.provider_id != share_id
+            or claims.exp <= now
+            or not share.opens_at(now)
+            or share.resource_type is not ResourceType.FOLDER
+        ):
+            return None
+        self._doorkeeper.admit_provider(share.receiving_server)
+        return self._target(share, tuple(below[1:].split("/")), named=True)
+
     def _credential(self, authorizations: Sequence[str]) -> tuple[str, bool]:
         """The token or secret of the one Authorization header, and whether it came as Basic.
 

@@ -25,6 +25,12 @@ class Remembered(Generic[Value]):
         self._version = state.changes.version()
         self._values: LRUCache[str, Value] = LRUCache(_MANY)
 
+    def peek(self, key: str) -> Value | None:
+        """The value of `key` where it is remembered and still true."""
+        if self._state.changes.version() != self._version:
+            return None
+        return self._values.get(key)
+
     async def get(self, key: str, read: Callable[[Connection], Value]) -> Value:
         """The value of `key`, read from the database where it is not remembered."""
         version = self._state.changes.version()

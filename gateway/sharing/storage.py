@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from cachetools import LRUCache
+
 from gateway import config
 from gateway.dav import backend
 from gateway.dav.backend import Stat
@@ -9,7 +11,7 @@ from gateway.dav.client import Send
 from gateway.dav.target import Profile, Target, check_name
 from gateway.errors import Malformed, NotFound, Unavailable
 from gateway.sharing.credentials import basic
-from gateway.transport import Transport
+from gateway.upstream.pool import Pool
 
 Segments = tuple[str, ...]
 
@@ -20,17 +22,18 @@ _FRESH_SECONDS = 60
 class Storage:
     """The one storage behind this gateway."""
 
-    def __init__(self, settings: config.Storage, way: Transport, origin: str) -> None:
+    def __init__(self, settings: config.Storage, way: Pool, origin: str) -> None:
         self._settings = settings
-        self._way = way
+        self.way = way
         self._origin = origin
+        self._secrets = _Secrets()
         self._profile = Profile(**dict(settings.quirks))
         self._template = tuple(part for part in settings.path.split("/") if part)
 
     @property
     def send(self) -> Send:
         """How requests get there."""
-        return self._way.request
+        return self.way.request
 
     def home(self, user: str) -> Segments:
         """Where a user's files begin. NotFound for a name that cannot be part of a path."""
@@ -49,10 +52,10 @@ class Storage:
         credentials = self._settings.credentials
         match credentials.kind:
             case config.CredentialKind.BASIC:
-                password = credentials.password or _read(credentials.password_file)
+                password = credentials.password or self._secrets.read(credentials.password_file)
                 return basic(credentials.username, password)
             case config.CredentialKind.BEARER_FILE:
-                return f"Bearer {_read(credentials.token_file)}"
+                return f"Bearer {self._secrets.read(credentials.token_file)}"
             case config.CredentialKind.PER_USER:
                 return self._own(user)
         return ""
@@ -63,7 +66,7 @@ class Storage:
         file = folder / user if folder else None
         if file is None or user.startswith(".") or not file.is_file():
             raise NotFound("this user has no credentials for the storage")
-        secret = _read(file)
+        secret = self._secrets.read(file)
         return secret if secret.startswith("Bearer ") else basic(user, secret)
 
     def target(
@@ -117,12 +120,25 @@ class Storage:
         return await backend.healthy(self.send, self._settings.url, authorization)
 
 
-def _read(file: Path | None) -> str:
-    if file is None:
-        raise Unavailable("the storage's credentials are not configured")
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Unavailable(
-            "the storage's credentials cannot be read", detail=str(error), retry_after=30
-        ) from error
+class _Secrets:
+    """What is written in files that may change: read again when they did."""
+
+    def __init__(self) -> None:
+        self._seen: LRUCache[Path, tuple[tuple[int, int, int], str]] = LRUCache(10_000)
+
+    def read(self, file: Path | None) -> str:
+        """The text of a file. Raises Unavailable when it cannot be read."""
+        if file is None:
+            raise Unavailable("the storage's credentials are not configured")
+        try:
+            found = file.stat()
+            mark = (found.st_mtime_ns, found.st_size, found.st_ino)
+            known = self._seen.get(file)
+            if known is None or known[0] != mark:
+                known = mark, file.read_text(encoding="utf-8").strip()
+                self._seen[file] = known
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unavailable(
+                "the storage's credentials cannot be read", detail=str(error), retry_after=30
+            ) from error
+        return known[1]

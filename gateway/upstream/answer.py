@@ -83,6 +83,11 @@ class Answer:
         return None if self._left is None else self._left + self._buffered
 
     @property
+    def ready(self) -> int:
+        """Bytes of the body that wait to be read."""
+        return self._buffered
+
+    @property
     def full(self) -> bool:
         """Whether enough waits to be read."""
         return self._buffered > HIGH_WATER or len(self._pieces) > MOST_PIECES

@@ -11,7 +11,10 @@ BackendFailed, BackendUnavailable or BackendTimeout.
 """
 
 import asyncio
+import os
 import select
+import socket
+from contextlib import suppress
 from typing import Protocol, cast
 
 from gateway.errors import BackendFailed, BackendTimeout, BackendUnavailable, GatewayError
@@ -19,11 +22,13 @@ from gateway.upstream.answer import Answer
 from gateway.upstream.head import Head
 from gateway.upstream.patience import Patience
 
+LAST_WORDS = 64 * 1024
+
 _NEWS = select.POLLIN | select.POLLRDHUP
 
 
 class Descriptor(Protocol):
-    """Whatever has a file descriptor."""
+    """Whatever has a file descriptor: a socket, or what a transport shows of one."""
 
     def fileno(self) -> int:
         """The descriptor."""
@@ -41,13 +46,13 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_asked",
         "_fault",
+        "_lent",
         "_loop",
         "_news",
         "_patience",
         "_paused",
         "_reusable",
         "_room",
-        "_taken",
         "_transport",
         "_unsent",
         "answer",
@@ -65,7 +70,8 @@ class Connection(asyncio.Protocol):
         self._room: asyncio.Future[None] | None = None
         self._unsent = 0
         self._fault: GatewayError | None = None
-        self._asked = self._paused = self._taken = False
+        self._lent: socket.socket | None = None
+        self._asked = self._paused = False
         self._reusable = True
         self.answer = Answer("")
         self.closed = False
@@ -89,7 +95,8 @@ class Connection(asyncio.Protocol):
         self._patience.end()
         answer = self.answer
         persistent = answer.head is not None and answer.head.persistent and self._reusable
-        whole = answer.ended and not (answer.surplus or self._taken)
+        whole = answer.ended and not (answer.surplus or self._lent)
+        self.unlend()
         if not (persistent and whole) or self._unsound() or self._unsent_bytes():
             self.abort()
             return False
@@ -102,7 +109,7 @@ class Connection(asyncio.Protocol):
         if self._unsound():
             return False
         poll = select.poll()
-        poll.register(self.descriptor.fileno(), _NEWS)
+        poll.register(self._descriptor.fileno(), _NEWS)
         return not poll.poll(0)
 
     def spend(self) -> None:
@@ -116,9 +123,9 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     @property
-    def descriptor(self) -> Descriptor:
-        """The socket, which the transport goes on owning."""
-        return cast(Descriptor, self._transport.get_extra_info("socket"))
+    def closing(self) -> bool:
+        """Whether it is closed, or about to be."""
+        return self.closed or self._transport.is_closing()
 
     # The request
 
@@ -187,7 +194,7 @@ class Connection(asyncio.Protocol):
             self._resume()
         return piece
 
-    def take(self) -> tuple[bytes, Descriptor | None]:
+    def take(self) -> tuple[bytes, socket.socket | None]:
         """The bytes of the body that are here, and the socket where the others are to be had.
 
         There is no socket when nothing is missing, the length is unknown, or under TLS; then
@@ -198,19 +205,29 @@ class Connection(asyncio.Protocol):
         if not self.plain or answer.ended or answer.length is None or self._unsound():
             return answer.pop_all(), None
         self._pause()
-        self._taken = True
-        return answer.pop_all(), self.descriptor
+        return answer.pop_all(), self.lend()
 
     def give_back(self, *, clean: bool) -> None:
         """The taker is done: `clean` when it has read the whole body and nothing beyond."""
-        if not self._taken:
+        if self._lent is None:
             return
+        self.unlend()
         if not clean:
             self._fail(BackendFailed("the storage broke off its answer"))
             return
-        self._taken = False
         self.answer.end()
         self._resume()
+
+    def lend(self) -> socket.socket:
+        """The socket once more, under a descriptor that stays valid until `unlend`."""
+        self._lent = socket.socket(fileno=os.dup(self._descriptor.fileno()))
+        return self._lent
+
+    def unlend(self) -> None:
+        """Close the second descriptor."""
+        lent, self._lent = self._lent, None
+        if lent is not None:
+            lent.close()
 
     # What the event loop tells
 
@@ -246,6 +263,8 @@ class Connection(asyncio.Protocol):
         """The socket is gone."""
         self.closed = True
         self._patience.close()
+        if exc is not None and self._asked:
+            self._hear_last_words()
         self._over(str(exc) or type(exc).__name__ if exc else "")
         if self._asked and (exc is not None or self._room is not None):
             self._fail(_half_taken())
@@ -262,6 +281,21 @@ class Connection(asyncio.Protocol):
             room.set_result(None)
 
     # Inside
+
+    def _hear_last_words(self) -> None:
+        """Read what was answered before the connection broke under our writing.
+
+        Storages refuse an upload and hang up; event loops fail at the next write and read no more.
+        """
+        if self._lent is None or self.answer.head is not None:
+            return
+        with suppress(OSError, GatewayError):
+            while not self.answer.full and (data := self._lent.recv(LAST_WORDS)):
+                self.answer.feed(data)
+
+    @property
+    def _descriptor(self) -> Descriptor:
+        return cast(Descriptor, self._transport.get_extra_info("socket"))
 
     def _over(self, reason: str) -> None:
         self._reusable = False
@@ -287,18 +321,18 @@ class Connection(asyncio.Protocol):
         return self._unsent < before
 
     def _unsound(self) -> bool:
-        return self.closed or self._fault is not None or self._transport.is_closing()
+        return self._fault is not None or self.closing
 
     def _unsent_bytes(self) -> int:
         return 0 if self.closed else self._transport.get_write_buffer_size()
 
     def _pause(self) -> None:
-        if not (self._paused or self.closed or self._transport.is_closing()):
+        if not (self._paused or self.closing):
             self._paused = True
             self._transport.pause_reading()
 
     def _resume(self) -> None:
-        if self._paused and not (self.closed or self._transport.is_closing()):
+        if self._paused and not self.closing:
             self._paused = False
             self._transport.resume_reading()
 

@@ -1,11 +1,12 @@
 """A storage's answer, as the rest of the house sees it."""
 
+import socket
 from collections.abc import AsyncIterator
 from typing import Self
 
 from multidict import CIMultiDictProxy
 
-from gateway.upstream.connection import Connection, Descriptor
+from gateway.upstream.connection import Connection
 from gateway.upstream.head import Head
 
 
@@ -38,7 +39,12 @@ class Reply:
         """Bytes of the body still to come, or None where nobody knows."""
         return self._connection.answer.length
 
-    def take(self) -> tuple[bytes, Descriptor | None]:
+    @property
+    def ready(self) -> int:
+        """Bytes of the body that are here."""
+        return self._connection.answer.ready
+
+    def take(self) -> tuple[bytes, socket.socket | None]:
         """The body's bytes that are here, and the socket where the next `length` are to be had.
 
         Without a socket, `chunks` goes on: nothing is missing, or the length is unknown, or there

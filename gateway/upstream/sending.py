@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.errors import Malformed
 from gateway.upstream import chunked
-from gateway.upstream.connection import Connection, Descriptor
+from gateway.upstream.connection import Connection
 from gateway.upstream.head import Head
 
 _OURS = ("Transfer-Encoding", "Connection", "Upgrade", "Expect")
@@ -32,7 +33,7 @@ class Poured:
 
     first: bytes
     length: int
-    pour: Callable[[Descriptor], Awaitable[object]]
+    pour: Callable[[socket.socket], Awaitable[object]]
 
 
 Body = bytes | AsyncIterator[bytes] | Poured | None
@@ -85,8 +86,10 @@ async def ask(connection: Connection, head: bytes, body: Body, announced: int | 
     if body is None or isinstance(body, bytes):
         connection.write(head + body if body else head)
         return await connection.head()
+    # Also what is answered to an upload that breaks is read from it.
+    lent = connection.lend() if connection.plain and not connection.closing else None
     if isinstance(body, Poured):
-        sending = _pour(connection, head, body)
+        sending = _pour(connection, head, body, lent)
     else:
         connection.write(head)
         sending = _send(connection, body, announced)
@@ -100,12 +103,15 @@ async def ask(connection: Connection, head: bytes, body: Body, announced: int | 
             await asyncio.wait((upload,))
         if upload.cancelled() or upload.exception() is not None:
             connection.spend()
+        connection.unlend()
 
 
 async def _answer(connection: Connection, upload: asyncio.Future[None]) -> Head:
     answer = connection.answer
     while answer.head is None and not upload.done():
         await connection.wait(patiently=True)
+    if answer.head is None and connection.closing:
+        await connection.head()  # the storage hung up; why, it may have said before
     if answer.head is not None and answer.head.status >= 300:
         return answer.head
     await upload
@@ -131,10 +137,15 @@ async def _send(connection: Connection, body: AsyncIterator[bytes], announced: i
         raise _other_length()
 
 
-async def _pour(connection: Connection, head: bytes, body: Poured) -> None:
+async def _pour(
+    connection: Connection, head: bytes, body: Poured, lent: socket.socket | None
+) -> None:
+    if not connection.plain:
+        raise ValueError("a body cannot be poured into TLS")
     connection.write(head + body.first)
     await connection.flush()
-    await body.pour(connection.descriptor)
+    assert lent is not None, "a closed connection is not written to"
+    await body.pour(lent)
 
 
 def _other_length() -> Malformed:

@@ -32,7 +32,10 @@ _GONE = select.POLLERR | select.POLLHUP | select.POLLRDHUP
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """One end of a transfer and what its failures are called."""
+    """One end of a transfer and what its failures are called.
+
+    Made right before the transfer: a transport that closes meanwhile leaves its number to others.
+    """
 
     descriptor: int
     broken: Callable[[str], Exception]

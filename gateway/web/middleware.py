@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from aiohttp import web
-from aiohttp.typedefs import Middleware
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
@@ -25,16 +24,14 @@ from gateway.dav.methods import READING, WRITING
 from gateway.errors import (
     GatewayError,
     Malformed,
-    NotFound,
-    TooLarge,
     TooMany,
     Unauthorized,
     WrongMethod,
 )
-from gateway.logs import REQUEST, event
+from gateway.logs import REQUEST, event, writes
 from gateway.web.requests import json_response, no_store
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 SERVER = "ocm-gateway"
 _KNOWN_METHODS = frozenset({"POST", *READING, *WRITING})
@@ -53,21 +50,30 @@ class Manner(StrEnum):
     DAV = "dav"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Visit:
-    """What is known of one request besides its bytes. `route` is a metric's label."""
+    """What is known of one request besides its bytes.
+
+    route: a metric's label. spent: its body was taken past aiohttp, so the connection ends with it.
+    """
 
     id: str
     address: str
     route: str = "other"
     manner: Manner = Manner.JSON
+    spent: bool = False
     started_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self.started_at
 
 
 _VISIT = web.RequestKey("visit", Visit)
 
 
-def visit_of(request: web.Request) -> Visit:
+def visit_of(request: web.BaseRequest) -> Visit:
     """What is known of a request."""
     return request[_VISIT]
 
@@ -99,7 +105,7 @@ class Limits:
 
 
 def client_address(
-    request: web.Request,
+    request: web.BaseRequest,
     trusted: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...],
 ) -> str:
     """Who is at the other end: the last hop that no trusted proxy vouches for."""
@@ -127,31 +133,32 @@ def within(
     return any(ip in network for network in networks)
 
 
-def around(settings: Config) -> Middleware:
-    """The middleware of the public listener."""
+def around(settings: Config, handler: Handler) -> Handler:
+    """The handler with everything around it that each request of the public listener gets."""
+    trusted = settings.public.trusted_proxies
 
-    @web.middleware
-    async def visit(request: web.Request, handler: Handler) -> web.StreamResponse:
-        trusted = settings.public.trusted_proxies
-        request[_VISIT] = Visit(f"{_PROCESS}{next(_COUNT):x}", client_address(request, trusted))
-        REQUEST.set(request[_VISIT].id)
+    async def visit(request: web.BaseRequest) -> web.StreamResponse:
+        visit = Visit(f"{_PROCESS}{next(_COUNT):x}", client_address(request, trusted))
+        request[_VISIT] = visit
+        REQUEST.set(visit.id)
         try:
             response = await handler(request)
         except GatewayError as error:
-            response = render(error, request[_VISIT])
-        except web.HTTPException as error:
-            response = render(translated(error), request[_VISIT])
+            response = render(error, visit)
         except ConnectionError:
-            _line(request, 499)
+            _line(request, visit, 499)
             raise
         except Exception as error:
             event("fault", level="error", path_length=len(request.raw_path), exc_info=error)
-            response = render(GatewayError("something went wrong on our side"), request[_VISIT])
+            response = render(GatewayError("something went wrong on our side"), visit)
         if not response.prepared:
-            _finish_headers(response, request[_VISIT])
+            _finish_headers(response, visit)
             if response.status >= 400 and request.body_exists and not request.content.is_eof():
                 response.force_close()  # an unread upload is not worth draining
-        _line(request, response.status)
+        if visit.spent:
+            response.force_close()
+            request.content.feed_eof()
+        _line(request, visit, response.status)
         return response
 
     return visit
@@ -163,30 +170,18 @@ def _finish_headers(response: web.StreamResponse, visit: Visit) -> None:
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
 
 
-def _line(request: web.Request, status: int) -> None:
-    visit = request[_VISIT]
+def _line(request: web.BaseRequest, visit: Visit, status: int) -> None:
     method = request.method if request.method in _KNOWN_METHODS else "other"
     metrics.count_request(visit.route, method, status)
-    event(
-        "request",
-        route=visit.route,
-        method=method,
-        status=status,
-        address=visit.address,
-        seconds=round(time.monotonic() - visit.started_at, 4),
-    )
-
-
-def translated(error: web.HTTPException) -> GatewayError:
-    """What aiohttp itself refuses, as one of our errors."""
-    match error:
-        case web.HTTPRequestEntityTooLarge():
-            return TooLarge("the request body is too large")
-        case web.HTTPMethodNotAllowed():
-            return WrongMethod("not with this method", allow=tuple(sorted(error.allowed_methods)))
-        case web.HTTPNotFound():
-            return NotFound("there is nothing here")
-    return Malformed("the request cannot be understood", detail=str(error.status))
+    if writes("info"):
+        event(
+            "request",
+            route=visit.route,
+            method=method,
+            status=status,
+            address=visit.address,
+            seconds=round(visit.seconds, 4),
+        )
 
 
 def render(error: GatewayError, visit: Visit) -> web.Response:

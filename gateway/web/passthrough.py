@@ -42,7 +42,7 @@ class PassThrough:
         self._user_header = settings.users.header.lower()
         self._send = send
 
-    async def __call__(self, request: web.Request, _: RequestPath) -> web.StreamResponse:
+    async def __call__(self, request: web.BaseRequest, _: RequestPath) -> web.StreamResponse:
         """Forward one request and its answer, both streamed."""
         visit = visit_of(request)
         visit.route, visit.manner = "storage", Manner.DAV
@@ -68,7 +68,7 @@ class PassThrough:
                 response.headers["Content-Length"] = reply.headers["Content-Length"]
             return await _relay(request, response, reply.chunks)
 
-    def _headers(self, request: web.Request) -> CIMultiDict[str]:
+    def _headers(self, request: web.BaseRequest) -> CIMultiDict[str]:
         sent = CIMultiDict(
             (name, value) for name, value in _kept(request.headers) if name.lower() not in _OURS
         )
@@ -83,7 +83,7 @@ class PassThrough:
         sent.setdefault("Accept-Encoding", "identity")
         return sent
 
-    async def _upgrade(self, request: web.Request) -> web.StreamResponse:
+    async def _upgrade(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = self._headers(request)
         headers["Connection"] = "Upgrade"
         headers["Upgrade"] = request.headers["Upgrade"]
@@ -116,7 +116,7 @@ def _kept(headers: CIMultiDictProxy[str]) -> list[tuple[str, str]]:
 
 
 async def _relay(
-    request: web.Request, response: web.StreamResponse, chunks: AsyncIterator[bytes]
+    request: web.BaseRequest, response: web.StreamResponse, chunks: AsyncIterator[bytes]
 ) -> web.StreamResponse:
     sent = metrics.dav_bytes.labels(direction="out")
     await response.prepare(request)

@@ -11,18 +11,14 @@ from gateway.errors import Malformed, TooLarge
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-async def expect_later(_: web.Request) -> None:
-    """Instead of aiohttp's own: no 100 Continue before we know that we want the body."""
-
-
-async def continue_if_expected(request: web.Request) -> None:
+async def continue_if_expected(request: web.BaseRequest) -> None:
     """Tell a client that waits for it to send its body (RFC 9110 10.1.1)."""
     if request.headers.get("Expect", "").lower() == "100-continue":
         await request.writer.write(_CONTINUE)
         request.writer.output_size = 0  # the answer itself has not begun
 
 
-async def read_body(request: web.Request, most_bytes: int, within_seconds: float) -> bytes:
+async def read_body(request: web.BaseRequest, most_bytes: int, within_seconds: float) -> bytes:
     """The whole body. TooLarge above `most_bytes`, Malformed when it does not come in time."""
     body = bytearray()
     try:
@@ -36,7 +32,7 @@ async def read_body(request: web.Request, most_bytes: int, within_seconds: float
     return bytes(body)
 
 
-async def chunks_of(request: web.Request, idle_seconds: float) -> AsyncIterator[bytes]:
+async def chunks_of(request: web.BaseRequest, idle_seconds: float) -> AsyncIterator[bytes]:
     """The body as it comes; Malformed when nothing comes for too long.
 
     A client that goes away raises ConnectionError, so that nothing downstream takes the part it

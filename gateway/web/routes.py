@@ -11,10 +11,11 @@ from aiohttp import web
 
 from gateway.dav.target import RequestPath, encode_path, parse_target
 from gateway.errors import NotFound, Unsupported, WrongMethod
+from gateway.web.lane import Lane
 from gateway.web.middleware import Manner, visit_of
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Door = Callable[[web.Request, RequestPath], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Door = Callable[[web.BaseRequest, RequestPath], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,21 @@ class DoorWay:
     door: Door
 
 
-def dispatcher(routes: Routes, doors: tuple[DoorWay, ...], rest: Door | None = None) -> Handler:
-    """The one handler of the public listener; what is nobody's goes to `rest`, or is not found."""
+def dispatcher(
+    routes: Routes,
+    doors: tuple[DoorWay, ...],
+    *,
+    lane: Lane | None = None,
+    rest: Door | None = None,
+) -> Handler:
+    """The one handler of the public listener.
 
-    async def dispatch(request: web.Request) -> web.StreamResponse:
+    `lane` is asked first; what is nobody's goes to `rest`, or is not found.
+    """
+
+    async def dispatch(request: web.BaseRequest) -> web.StreamResponse:
+        if lane and (driven := await lane.drive(request)):
+            return driven
         visit = visit_of(request)
         if "," in request.headers.get("Transfer-Encoding", ""):
             raise Unsupported("only the chunked transfer coding is understood")

@@ -45,7 +45,7 @@ class _Street(asyncio.Protocol):
 
 
 async def tunnel(
-    request: web.Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    request: web.BaseRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> web.StreamResponse:
     """Join the client's connection with that of `reader` and `writer` until one side closes."""
     protocol, transport = request.protocol, request.transport

@@ -38,7 +38,9 @@ from gateway.sharing.access import Access
 from gateway.sharing.parties import Parties
 from gateway.sharing.storage import Storage
 from gateway.sharing.visiting import Visiting, Way
-from gateway.web.middleware import Limits, visit_of, within
+from gateway.upstream.sending import Poured
+from gateway.web.bodies import Bodies
+from gateway.web.middleware import SERVER, Limits, visit_of, within
 from gateway.web.requests import chunks_of, read_body
 
 _IDLE_SECONDS = 120
@@ -57,6 +59,7 @@ class Doors:
         storage: Storage,
         limits: Limits,
         seal: LockSeal,
+        bodies: Bodies,
     ) -> None:
         self._trusted_proxies = settings.public.trusted_proxies
         self._received = tuple(part for part in settings.public.paths.received.split("/") if part)
@@ -67,14 +70,15 @@ class Doors:
         self._storage = storage
         self._limits = limits
         self._seal = seal
+        self._bodies = bodies
 
-    async def shares(self, request: web.Request, path: RequestPath) -> web.StreamResponse:
+    async def shares(self, request: web.BaseRequest, path: RequestPath) -> web.StreamResponse:
         """What we share out: token, share, permission, path, storage (draft 03, 8)."""
         target = await self._authorize(request, path)
         async with self._forward(request, path, target, self._storage.send) as answer:
-            return await _write(request, answer)
+            return await self._write(request, answer)
 
-    async def _authorize(self, request: web.Request, path: RequestPath) -> Target:
+    async def _authorize(self, request: web.BaseRequest, path: RequestPath) -> Target:
         address = visit_of(request).address
         self._limits.check("login", address)
         try:
@@ -84,7 +88,7 @@ class Doors:
                 self._limits.count("login", address)
             raise
 
-    async def received(self, request: web.Request, path: RequestPath) -> web.StreamResponse:
+    async def received(self, request: web.BaseRequest, path: RequestPath) -> web.StreamResponse:
         """What was shared with a local user: one tree, one folder or file for each share."""
         user = await self._user(request)
         if not path.segments:
@@ -93,14 +97,14 @@ class Doors:
         way = await self._visiting.open(user, folder, tuple(rest))
         try:
             async with self._forward(request, path, way.target, way.send) as answer:
-                return await _write(request, answer)
+                return await self._write(request, answer)
         except CredentialRefused as error:
             way = await self._renewed(request, user, way, error)
         async with self._forward(request, path, way.target, way.send) as answer:
-            return await _write(request, answer)
+            return await self._write(request, answer)
 
     async def _renewed(
-        self, request: web.Request, user: User, way: Way, error: CredentialRefused
+        self, request: web.BaseRequest, user: User, way: Way, error: CredentialRefused
     ) -> Way:
         """The way again with a new token, once (draft 03, 9.2); not for an upload half sent."""
         renewed = await self._visiting.open(user, way.share.folder, way.target.rel, refused=way)
@@ -110,7 +114,7 @@ class Doors:
             ) from error
         return renewed
 
-    async def _user(self, request: web.Request) -> User:
+    async def _user(self, request: web.BaseRequest) -> User:
         """The local user who asks: the proxy's header where that is configured, else Basic."""
         if header := self._parties.header:
             name = request.headers.get(header, "")
@@ -128,7 +132,7 @@ class Doors:
             raise Unauthorized("user name or password is wrong", challenges=(_BASIC,))
         return user
 
-    async def _tree(self, request: web.Request, user: User) -> web.StreamResponse:
+    async def _tree(self, request: web.BaseRequest, user: User) -> web.StreamResponse:
         """The folder of a user's shares: it exists only here, and no other server is asked."""
         match request.method:
             case "OPTIONS":
@@ -140,7 +144,7 @@ class Doors:
                 raise WrongMethod("this is a folder; open it as WebDAV", allow=READING)
         raise Refused("shares come and go by accepting and declining them")
 
-    async def _list(self, request: web.Request, user: User) -> web.StreamResponse:
+    async def _list(self, request: web.BaseRequest, user: User) -> web.StreamResponse:
         asked = parse_propfind(await read_body(request, LONGEST, _IDLE_SECONDS))
         entries = [Entry(self._received, displayname=user.name, permissions="G")]
         match depth("PROPFIND", request.headers.get("Depth", "1")):
@@ -151,10 +155,17 @@ class Doors:
                 answer = failure(
                     403, "list one folder at a time", condition="propfind-finite-depth"
                 )
-                return await _write(request, answer)
-        return await _write(request, document(207, multistatus(entries, asked)))
+                return await self._write(request, answer)
+        return await self._write(request, document(207, multistatus(entries, asked)))
 
-    async def _upload(self, request: web.Request) -> AsyncIterator[bytes]:
+    def _body(self, request: web.BaseRequest, target: Target) -> AsyncIterator[bytes] | Poured:
+        length = request.content_length
+        pourable = request.method == "PUT" and target.trusted and length is not None
+        if pourable and self._bodies.worthwhile(request, length):
+            return self._bodies.upload(request, length or 0)
+        return self._upload(request)
+
+    async def _upload(self, request: web.BaseRequest) -> AsyncIterator[bytes]:
         received = metrics.dav_bytes.labels(direction="in")
         total = 0
         async for chunk in chunks_of(request, _IDLE_SECONDS):
@@ -166,12 +177,12 @@ class Doors:
 
     @asynccontextmanager
     async def _forward(
-        self, request: web.Request, path: RequestPath, target: Target, send: Send
+        self, request: web.BaseRequest, path: RequestPath, target: Target, send: Send
     ) -> AsyncIterator[DavAnswer]:
         dav_request = DavRequest(
             method=request.method,
             headers=request.headers,
-            body=self._upload(request) if request.body_exists else None,
+            body=self._body(request, target) if request.body_exists else None,
             content_length=request.content_length,
             slash=path.slash,
         )
@@ -191,6 +202,50 @@ class Doors:
             event("backend.failed", level="error", backend=backend, error=error.explanation)
             raise
 
+    async def _write(self, request: web.BaseRequest, answer: DavAnswer) -> web.StreamResponse:
+        """The answer, head first, then the body as it comes."""
+        plain = isinstance(answer.body, bytes)
+        response = (
+            web.Response(status=answer.status, body=answer.body or None)
+            if isinstance(answer.body, bytes)
+            else web.StreamResponse(status=answer.status)
+        )
+        for name, value in answer.headers:
+            response.headers.add(name, value)
+        if answer.length is not None and not (plain and answer.body):
+            response.headers["Content-Length"] = str(answer.length)
+        if not isinstance(answer.body, bytes):
+            await self._stream(request, response, answer, answer.body)
+        return response
+
+    async def _stream(
+        self,
+        request: web.BaseRequest,
+        response: web.StreamResponse,
+        answer: DavAnswer,
+        body: AsyncIterator[bytes],
+    ) -> None:
+        response.headers["Server"] = SERVER
+        response.headers["X-Request-Id"] = visit_of(request).id
+        sent = metrics.dav_bytes.labels(direction="out")
+        await response.prepare(request)
+        try:
+            if answer.source and self._bodies.worthwhile(request, answer.length):
+                await response.write(b"")  # the head goes out before the first byte of the body
+                sent.inc(answer.length or 0)
+                if await self._bodies.download(request, answer.source):
+                    return
+            async for chunk in body:
+                sent.inc(len(chunk))
+                await response.write(chunk)
+        except GatewayError as error:
+            # Ending the response now would make a part look like the whole.
+            event("body.broken", level="warning", error=error.explanation)
+            if request.transport:
+                request.transport.abort()
+            raise ConnectionResetError("the body broke off") from error
+        await response.write_eof()
+
 
 def _entry(tree: tuple[str, ...], share: ReceivedShare) -> Entry:
     folder = share.resource_type is ResourceType.FOLDER
@@ -202,39 +257,3 @@ def _entry(tree: tuple[str, ...], share: ReceivedShare) -> Entry:
         modified_at=share.received_at,
         permissions="G" + (("CK" if folder else "W") if writable else ""),
     )
-
-
-async def _write(request: web.Request, answer: DavAnswer) -> web.StreamResponse:
-    """The answer, head first, then the body as it comes."""
-    if isinstance(answer.body, bytes):
-        response: web.StreamResponse = web.Response(status=answer.status, body=answer.body or None)
-    else:
-        response = web.StreamResponse(status=answer.status)
-    for name, value in answer.headers:
-        response.headers.add(name, value)
-    if answer.length is not None and (not isinstance(answer.body, bytes) or not answer.body):
-        response.headers["Content-Length"] = str(answer.length)
-    if isinstance(answer.body, bytes):
-        return response
-    await _stream(request, response, answer.body)
-    return response
-
-
-async def _stream(
-    request: web.Request, response: web.StreamResponse, body: AsyncIterator[bytes]
-) -> None:
-    response.headers["Server"] = "ocm-gateway"
-    response.headers["X-Request-Id"] = visit_of(request).id
-    sent = metrics.dav_bytes.labels(direction="out")
-    await response.prepare(request)
-    try:
-        async for chunk in body:
-            sent.inc(len(chunk))
-            await response.write(chunk)
-    except GatewayError as error:
-        # Ending the response now would make a part look like the whole.
-        event("body.broken", level="warning", error=error.explanation)
-        if request.transport:
-            request.transport.abort()
-        raise ConnectionResetError("the body broke off") from error
-    await response.write_eof()

@@ -19,7 +19,7 @@ from gateway.dav.locks import LockSeal
 from gateway.dav.message import DavAnswer, DavRequest
 from gateway.dav.proxy import forward
 from gateway.dav.target import Profile, Target, parse_target
-from gateway.transport import trusted
+from gateway.upstream.pool import Pool
 
 AUTHORIZATION = "Basic " + base64.b64encode(b"gateway:inside").decode()
 MOUNT = ("remote", "dav", "ocm", "share-1")
@@ -84,7 +84,7 @@ def storage(_storage):
 
 @pytest.fixture
 async def way():
-    transport = trusted(idle_seconds=30)
+    transport = Pool(idle_seconds=30)
     yield transport.request
     await transport.close()
 

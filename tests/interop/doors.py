@@ -5,6 +5,7 @@ alone opens the sender's door; bob has accepted at the second and finds the fold
 """
 
 import asyncio
+import base64
 import contextlib
 import os
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from tests.servers import QUIRKS, USERS, Storage
 
 READ_WRITE = frozenset({Permission.READ, Permission.WRITE})
 DAY_SECONDS = 86_400
+DOORS = ("share", "received")
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,17 @@ class Shared:
     received: str
     user: str = "bob"
     password: str = USERS["bob"]
+
+    def door(self, name: str) -> tuple[str, dict[str, str]]:
+        """The address of one of DOORS, and the header that opens it."""
+        if name == "share":
+            return self.url, {"Authorization": f"Bearer {self.token}"}
+        return self.received, {"Authorization": basic(self.user, self.password)}
+
+
+def basic(user: str, password: str) -> str:
+    """An Authorization header's value."""
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
 @contextlib.asynccontextmanager

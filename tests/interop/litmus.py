@@ -67,7 +67,9 @@ async def litmus(url: str, username: str, password: str, folder: Path) -> list[R
     program = require("litmus")
     results: list[Result] = []
     for suite in SUITES:
-        done = await run(program, "-k", f"{url}/", username, password, cwd=folder, TESTS=suite)
+        done = await run(
+            program, "-k", "--", f"{url}/", username, password, cwd=folder, TESTS=suite
+        )
         judged = parse(suite, done.output)
         assert judged, f"litmus did not run {suite}: {done.output}"
         results += judged

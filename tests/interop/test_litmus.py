@@ -6,6 +6,9 @@ from tests import servers
 from tests.interop.doors import shared
 from tests.interop.litmus import Verdict, litmus, parse, worse
 
+# litmus cuts its own If header at 200 bytes, and WsgiDAV's long tokens, sealed twice, exceed that.
+CUT_OFF = {"wsgidav": {"complex_cond_put", "fail_complex_cond_put"}}
+
 
 @pytest.mark.parametrize("name", sorted(servers.MORE_STORAGES))
 async def test_litmus_finds_no_test_worse_than_at_the_storage_itself(tmp_path, name):
@@ -16,7 +19,11 @@ async def test_litmus_finds_no_test_worse_than_at_the_storage_itself(tmp_path, n
         direct = await litmus(url, storage.username, storage.password, tmp_path)
         async with shared(tmp_path, storage) as share:
             through = await litmus(share.url, share.secret, "", tmp_path)
+            through_both = await litmus(share.received, share.user, share.password, tmp_path)
     found = list(worse(direct, through))
+    assert not found, "\n".join(found)
+    wanted = [result for result in direct if result.name not in CUT_OFF.get(name, ())]
+    found = list(worse(wanted, through_both))
     assert not found, "\n".join(found)
 
 
