@@ -52,6 +52,8 @@ Clock = Callable[[], int]
 
 _SWEEP_SECONDS = 600
 _DRAIN_SECONDS = 30
+_LINGER_SECONDS = 2.0
+"""How long an upload that was refused is still read, so that its client sees why."""
 _LINE_BYTES = 16 * 1024
 _TEMPLATES = Path(__file__).parent / "web" / "templates"
 
@@ -227,6 +229,7 @@ def public_server(gateway: Gateway) -> web.Server:
         auto_decompress=False,
         max_line_size=_LINE_BYTES,
         max_field_size=_LINE_BYTES,
+        lingering_time=_LINGER_SECONDS,
     )
 
 

@@ -222,6 +222,7 @@ class Quirks(Section):
     conditional_put: bool = False
     chunked_put: bool = True
     exact_destination: bool = False
+    etag_propagates: bool = False
     raw_hrefs: bool = False
     fold_case: bool = False
     fold_unicode: bool = False
@@ -235,7 +236,6 @@ class Storage(Section):
     url: WebUrl
     path: str = "/{user}"
     pass_through: bool = False
-    deep_etags: bool = False
     credentials: Credentials = Credentials()
     quirks: Quirks = Quirks()
 

@@ -6,13 +6,21 @@ the only one (some clients read the first, some the last), the 404 one is writte
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gateway.dav import properties
 from gateway.dav.documents import Asked, Requested, element, empty_element
 from gateway.dav.hrefs import Hrefs, Segments
 from gateway.dav.locks import LockSeal
-from gateway.dav.parts import Element, Piece, Property, PropStat, Response, condition_in
+from gateway.dav.parts import (
+    Composition,
+    Element,
+    Piece,
+    Property,
+    PropStat,
+    Response,
+    condition_in,
+)
 from gateway.dav.properties import Facts
 from gateway.dav.spans import Buffer, splice, text_of
 from gateway.dav.target import Target
@@ -48,24 +56,6 @@ class Plan:
     def typed(self) -> bool:
         """Whether a DAV:resourcetype says what a resource is; its name alone does not."""
         return self.requested is not None and self.requested.asked is not Asked.NAMES
-
-
-@dataclass(slots=True)
-class Composition:
-    """How one response is put together, and which of its texts that depends on.
-
-    sources: the storage's properties that others are made from. fixed, filled: elements for which
-    another text, or an empty one, could have led to something else. sure: nothing else could.
-    """
-
-    rel: Segments
-    slash: bool
-    pieces: list[Piece] = field(default_factory=list)
-    answered: set[str] = field(default_factory=set)
-    sources: dict[str, Element] = field(default_factory=dict)
-    fixed: list[Element] = field(default_factory=list)
-    filled: list[Element] = field(default_factory=list)
-    sure: bool = True
 
 
 class Composer:

@@ -1,8 +1,10 @@
-"""The parts of a DAV:response, as byte offsets, and the preconditions that may be named in it."""
+"""The parts of a DAV:response, as byte offsets, how they are put together anew, and the
+preconditions that may be named in it."""
 
 import re
 from dataclasses import dataclass, field
 
+from gateway.dav.hrefs import Segments
 from gateway.dav.spans import Buffer, Edit
 
 CONDITIONS = (
@@ -63,6 +65,24 @@ class Response(Element):
     error: Element | None = None
     typed: bool = False
     collection: bool = False
+
+
+@dataclass(slots=True)
+class Composition:
+    """How one response is put together, and which of its texts that depends on.
+
+    sources: the storage's properties that others are made from. fixed, filled: elements for which
+    another text, or an empty one, could have led to something else. sure: nothing else could.
+    """
+
+    rel: Segments
+    slash: bool
+    pieces: list[Piece] = field(default_factory=list)
+    answered: set[str] = field(default_factory=set)
+    sources: dict[str, Element] = field(default_factory=dict)
+    fixed: list[Element] = field(default_factory=list)
+    filled: list[Element] = field(default_factory=list)
+    sure: bool = True
 
 
 def condition_in(body: Buffer) -> str:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from gateway.dav import properties
-from gateway.dav.entries import HREF, UNIX_FOLDER, Composer, Composition
+from gateway.dav.entries import HREF, UNIX_FOLDER, Composer
 from gateway.dav.hrefs import Hrefs, Segments
-from gateway.dav.parts import Element, Piece, Response
+from gateway.dav.parts import Composition, Element, Piece, Response
 
 _TAG = re.compile(rb"<([^>]*)>")
 _WHOLE_TAG = re.compile(rb"""[^!?"'][^"']*(?:"[^"]*"[^"']*|'[^']*'[^"']*)*""")

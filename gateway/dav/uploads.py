@@ -136,7 +136,6 @@ class _Aside:
 
 async def _put_aside(exchange: Exchange, sent: CIMultiDict[str]) -> DavAnswer:
     """Upload under a temporary name, then put it into place."""
-    target = exchange.target
     if not await _holds(exchange):
         return failure(412, "a condition does not hold")
     apart = await _apart(exchange)
@@ -152,7 +151,9 @@ async def _put_aside(exchange: Exchange, sent: CIMultiDict[str]) -> DavAnswer:
             moving = _movable(exchange, sent)
             placing = _move(apart, uploaded) if moving else _copy(apart, sent, upload.seen)
             return await to_the_end(placing)
-        answer = await refusal(exchange, uploaded)
+        # Apache explains in a multistatus that the folder is locked.
+        locked = failure(423, "the folder is locked")
+        answer = locked if uploaded.status == 207 else await refusal(exchange, uploaded)
     except BaseException:
         await to_the_end(apart.discard(ABORTED))
         raise

@@ -196,7 +196,6 @@ class Access:
             single_file=share.resource_type is ResourceType.FILE,
             writable=Permission.WRITE in share.permissions,
             reshare=Permission.SHARE in share.permissions,
-            now=self._clock(),
         )
 
 

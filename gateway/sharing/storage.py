@@ -15,9 +15,6 @@ from gateway.upstream.pool import Pool
 
 Segments = tuple[str, ...]
 
-_FRESH_SECONDS = 60
-"""How often a share's root looks changed to receivers that compare its ETag alone."""
-
 
 class Storage:
     """The one storage behind this gateway."""
@@ -81,7 +78,6 @@ class Storage:
         single_file: bool = False,
         writable: bool = False,
         reshare: bool = False,
-        now: int = 0,
     ) -> Target:
         """Where a request for a user's resource, or something below it, goes."""
         return Target(
@@ -97,7 +93,6 @@ class Storage:
             reshare=reshare,
             label=label,
             profile=self._profile,
-            freshness="" if self._settings.deep_etags else str(now // _FRESH_SECONDS),
         )
 
     async def stat(self, user: str, resource: Segments) -> Stat:

@@ -221,6 +221,7 @@ class Connection(asyncio.Protocol):
     def lend(self) -> socket.socket:
         """The socket once more, under a descriptor that stays valid until `unlend`."""
         self._lent = socket.socket(fileno=os.dup(self._descriptor.fileno()))
+        self._lent.setblocking(False)  # it is not; now Python knows
         return self._lent
 
     def unlend(self) -> None:

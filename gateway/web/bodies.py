@@ -45,16 +45,14 @@ class Bodies:
 
         async def pour(sink: socket.socket) -> None:
             await continue_if_expected(request)
-            transport = request.transport
-            if transport is None:
-                raise ConnectionResetError("the client is gone")
+            transport = _open_transport(request)
             visit_of(request).spent = True
             first = request.content.read_nowait(-1)
             transport.pause_reading()
             metrics.dav_bytes.labels("in").inc(length)
             if first:
                 await asyncio.get_running_loop().sock_sendall(sink, first)
-            source = client_end(transport.get_extra_info("socket"))
+            source = client_end(_open_transport(request).get_extra_info("socket"))
             left = length - len(first)
             await self._splicer.move(source, storage_end(sink), left, idle_seconds=_IDLE_SECONDS)
 
@@ -63,9 +61,7 @@ class Bodies:
     async def download(self, request: web.BaseRequest, reply: Lender, head: bytes = b"") -> bool:
         """Send `head` and what is left of a reply's body; False when only `head` and the bytes at
         hand were sent and the others are still to be copied."""
-        transport = request.transport
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client is gone")
+        transport = _open_transport(request)
         first, lent = reply.take()
         transport.write(head + first)
         if lent is None:
@@ -74,7 +70,7 @@ class Bodies:
         try:
             transport.set_write_buffer_limits(0)
             await request.writer.drain()
-            sink = client_end(transport.get_extra_info("socket"))
+            sink = client_end(_open_transport(request).get_extra_info("socket"))
             left = reply.length or 0
             await self._splicer.move(storage_end(lent), sink, left, idle_seconds=_IDLE_SECONDS)
             done = True
@@ -85,3 +81,11 @@ class Bodies:
                 transport.set_write_buffer_limits()
             reply.give_back(clean=done)
         return True
+
+
+def _open_transport(request: web.BaseRequest) -> asyncio.Transport:
+    """The client's connection; once it is closed its descriptor may be somebody else's."""
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        raise ConnectionResetError("the client is gone")
+    return transport

@@ -160,7 +160,8 @@ class Doors:
 
     def _body(self, request: web.BaseRequest, target: Target) -> AsyncIterator[bytes] | Poured:
         length = request.content_length
-        pourable = request.method == "PUT" and target.trusted and length is not None
+        plain = target.trusted and target.base.startswith("http://")
+        pourable = request.method == "PUT" and plain and length is not None
         if pourable and self._bodies.worthwhile(request, length):
             return self._bodies.upload(request, length or 0)
         return self._upload(request)
