@@ -2,8 +2,10 @@
 
 import base64
 import binascii
+from functools import lru_cache
 
 
+@lru_cache(1024)
 def basic(user: str, password: str) -> str:
     """An Authorization header, in UTF-8."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()

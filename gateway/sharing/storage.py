@@ -1,5 +1,6 @@
 """Our storage: where each user's files lie in it, and with which credentials we go there."""
 
+from functools import lru_cache
 from pathlib import Path
 
 from cachetools import LRUCache
@@ -34,11 +35,7 @@ class Storage:
 
     def home(self, user: str) -> Segments:
         """Where a user's files begin. NotFound for a name that cannot be part of a path."""
-        try:
-            check_name(user)
-        except Malformed as error:
-            raise NotFound("there is no such user", detail=error.message) from error
-        return tuple(part.replace("{user}", user) for part in self._template)
+        return _home(self._template, user)
 
     def authorization(self, user: str) -> str:
         """The Authorization header that opens that user's files; empty for an open storage.
@@ -113,6 +110,15 @@ class Storage:
         except NotFound:
             authorization = ""
         return await backend.healthy(self.send, self._settings.url, authorization)
+
+
+@lru_cache(4096)
+def _home(template: Segments, user: str) -> Segments:
+    try:
+        check_name(user)
+    except Malformed as error:
+        raise NotFound("there is no such user", detail=error.message) from error
+    return tuple(part.replace("{user}", user) for part in template)
 
 
 class _Secrets:

@@ -2,6 +2,10 @@
 
 import sqlite3
 from pathlib import Path
+from time import monotonic
+
+LOOK_SECONDS = 0.01
+"""How long another process's commit may go unseen; our own are seen at once."""
 
 
 class Changes:
@@ -10,10 +14,20 @@ class Changes:
     def __init__(self, file: Path) -> None:
         self._connection = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         self._cursor = self._connection.cursor()
+        self._version = 0
+        self._look_at = 0.0
 
     def version(self) -> int:
-        """A number that is another one after each commit of another connection (about 1 µs)."""
-        return int(self._cursor.execute("PRAGMA data_version").fetchone()[0])
+        """A number that is another one after each commit."""
+        now = monotonic()
+        if now >= self._look_at:
+            self._version = self._cursor.execute("PRAGMA data_version").fetchone()[0]
+            self._look_at = now + LOOK_SECONDS
+        return self._version
+
+    def seen(self) -> None:
+        """Something was committed in this process."""
+        self._look_at = 0.0
 
     def close(self) -> None:
         """Close the connection."""

@@ -37,7 +37,9 @@ class Database:
     errors of the work itself through after rolling back.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, written: Callable[[], None] = lambda: None) -> None:
+        """`written` is told of each commit, before the writer hears of it."""
+        self._written = written
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
         self._engine = _engine(file)
 
@@ -50,7 +52,7 @@ class Database:
 
         A cancelled caller does not undo it: once handed over, the transaction runs to its end.
         """
-        return await self._run(self._transact, "BEGIN IMMEDIATE", work)
+        return await self._run(self._transact, "BEGIN IMMEDIATE", work, self._written)
 
     async def migrate(self) -> None:
         """Bring the tables to the newest form; quick when they are."""
@@ -65,12 +67,16 @@ class Database:
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self._thread, call, *arguments))
 
-    def _transact(self, begin: str, work: Work[Result]) -> Result:
+    def _transact(
+        self, begin: str, work: Work[Result], done: Callable[[], None] = lambda: None
+    ) -> Result:
         try:
             with self._engine.connect() as connection:
                 connection.info["begin"] = begin
                 with connection.begin():
-                    return work(connection)
+                    result = work(connection)
+            done()
+            return result
         except (exc.OperationalError, exc.DatabaseError, sqlite3.Error) as error:
             raise _unavailable(error) from error
 

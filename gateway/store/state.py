@@ -34,20 +34,16 @@ async def open_state(folder: Path, database_file: Path, key_file: Path) -> State
     Raises Unavailable when the database or the key file cannot be used.
     """
     vault = _prepare(folder, database_file, key_file)
-    database = Database(database_file)
+    changes = Changes(database_file)
+    database = Database(database_file, changes.seen)
     try:
         await database.migrate()
     except BaseException:
+        changes.close()
         await database.close()
         raise
-    return State(
-        database,
-        vault,
-        SentShares(vault),
-        ReceivedShares(vault),
-        Changes(database_file),
-        Instance(folder),
-    )
+    instance = Instance(folder)
+    return State(database, vault, SentShares(vault), ReceivedShares(vault), changes, instance)
 
 
 def _prepare(folder: Path, database_file: Path, key_file: Path) -> Vault:
