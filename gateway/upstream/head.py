@@ -117,8 +117,8 @@ def _length(values: Iterable[str]) -> int:
 
 def _persistent(headers: CIMultiDict[str], modern: bool) -> bool:
     values = headers.getall("Connection", ())
-    if not values:
-        return modern
+    if not values or values == ["keep-alive"]:
+        return modern or bool(values)
     options = {option.strip().lower() for option in ",".join(values).split(",")}
     return "close" not in options and (modern or "keep-alive" in options)
 

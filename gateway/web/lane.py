@@ -24,36 +24,13 @@ from gateway.upstream.pool import Pool
 from gateway.upstream.reply import Reply
 from gateway.web.bodies import Bodies
 from gateway.web.middleware import SERVER, visit_of
+from gateway.web.requests import Written
 
 _NAME = r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,200}"
 _PLAIN_PATH = re.compile(rf"({_NAME})((?:/{_NAME}){{1,50}})")
 """An id and a path below it that are the same encoded and decoded, at every storage."""
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _FIXED = "".join(f"{name}: {value}\r\n" for name, value in (("Server", SERVER), *fields.ON_CONTENT))
-
-
-class Written(web.StreamResponse):
-    """An answer that is on the wire already."""
-
-    def __init__(self, status: int, *, keep_alive: bool) -> None:
-        super().__init__(status=status)
-        self._stays = keep_alive
-
-    @property
-    def prepared(self) -> bool:
-        """Yes."""
-        return True
-
-    @property
-    def keep_alive(self) -> bool:
-        """Whether another request may follow on the connection."""
-        return self._stays
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """Nothing is left to do."""
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing is left to do."""
 
 
 class Lane:

@@ -29,7 +29,7 @@ from gateway.errors import (
     WrongMethod,
 )
 from gateway.logs import REQUEST, event, writes
-from gateway.web.requests import json_response, no_store
+from gateway.web.requests import Written, json_response, no_store
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -146,8 +146,7 @@ def around(settings: Config, handler: Handler) -> Handler:
         except GatewayError as error:
             response = render(error, visit)
         except ConnectionError:
-            _line(request, visit, 499)
-            raise
+            response = _gone(request)
         except Exception as error:
             event("fault", level="error", path_length=len(request.raw_path), exc_info=error)
             response = render(GatewayError("something went wrong on our side"), visit)
@@ -162,6 +161,14 @@ def around(settings: Config, handler: Handler) -> Handler:
         return response
 
     return visit
+
+
+def _gone(request: web.BaseRequest) -> web.StreamResponse:
+    """The client went away, or its answer broke off: neither is answered any more."""
+    if request.transport:
+        request.transport.abort()
+    request.content.feed_eof()
+    return Written(499, keep_alive=False)
 
 
 def _finish_headers(response: web.StreamResponse, visit: Visit) -> None:

@@ -60,3 +60,27 @@ def no_store(response: web.StreamResponse) -> None:
     """RFC 6749 5.1: nothing with or about a token is kept by a cache."""
     response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"
+
+
+class Written(web.StreamResponse):
+    """An answer that is on the wire already."""
+
+    def __init__(self, status: int, *, keep_alive: bool) -> None:
+        super().__init__(status=status)
+        self._stays = keep_alive
+
+    @property
+    def prepared(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether another request may follow on the connection."""
+        return self._stays
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Nothing is left to do."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to do."""
