@@ -94,8 +94,9 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         guarded = Guarded(testing, keeper.admit_provider)
         way = Pool(idle_seconds=settings.limits.storage_idle_seconds)
         try:
-            others = _others(settings, guarded, keeper, ring, state, clock)
-            yield _joined(settings, ours, state, ring, others, way, clock)
+            outbox = Outbox(state, settings.outbox, clock)
+            others = _others(settings, guarded, keeper, ring, state, outbox, clock)
+            yield _joined(settings, ours, state, ring, others, way, outbox, clock)
         finally:
             await guarded.close()
             await way.close()
@@ -109,6 +110,7 @@ def _others(
     keeper: doorkeeper.Doorkeeper,
     ring: Ring,
     state: State,
+    outbox: Outbox,
     clock: Clock,
 ) -> Others:
     seconds = settings.limits.provider_seconds
@@ -135,6 +137,7 @@ def _others(
         profile=Profile(settings.signatures.profile.value),
         max_age_seconds=settings.signatures.max_age_seconds,
         skew_seconds=settings.signatures.skew_seconds,
+        heard=outbox.heard,
     )
     client = ProviderClient(guarded, ring, clock, provider_seconds=seconds)
     return Others(keeper, discoveries, identity, client, guarded)
@@ -147,11 +150,11 @@ def _joined(
     ring: Ring,
     others: Others,
     way: Pool,
+    outbox: Outbox,
     clock: Clock,
 ) -> Gateway:
     storage = Storage(settings.storage, way, ours.origin)
     parties = Parties(settings.users, storage, per_user=settings.storage.per_user)
-    outbox = Outbox(state, settings.outbox, clock)
     access = Access(
         ours,
         state,

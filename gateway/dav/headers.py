@@ -94,9 +94,8 @@ def for_storage(method: str, headers: CIMultiDictProxy[str], target: Target) -> 
     """What every request to the storage carries: the allowed fields and our credential."""
     sent: CIMultiDict[str] = CIMultiDict()
     for name in TO_STORAGE:
-        values = headers.getall(name, [])
-        if values:
-            sent[name] = _clean(name, ", ".join(values))
+        if name in headers:
+            sent[name] = _clean(name, ", ".join(headers.getall(name)))
     if method == "PUT" and "Content-Encoding" in headers:
         sent["Content-Encoding"] = _clean("Content-Encoding", headers["Content-Encoding"])
     _limit_ranges(sent, target)
@@ -105,7 +104,7 @@ def for_storage(method: str, headers: CIMultiDictProxy[str], target: Target) -> 
 
 def authorized(authorization: str, sent: CIMultiDict[str] | None = None) -> CIMultiDict[str]:
     """Headers with the storage's credential, asking for bodies as they are."""
-    result = CIMultiDict(sent or {})
+    result: CIMultiDict[str] = CIMultiDict() if sent is None else sent
     result["Accept-Encoding"] = "identity"
     if authorization:
         result["Authorization"] = authorization
@@ -138,7 +137,8 @@ def for_client(headers: CIMultiDictProxy[str], names: Iterable[str] = TO_CLIENT)
     return tuple(
         (name, value)
         for name in names
-        for value in headers.getall(name, [])
+        if name in headers
+        for value in headers.getall(name)
         if len(value) <= LONGEST_VALUE and value.isascii() and value.isprintable()
     )
 

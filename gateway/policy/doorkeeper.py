@@ -6,16 +6,25 @@ from gateway.model import Authority
 from gateway.ocm.address import authority
 from gateway.policy.rules import Rules, Verdict, compile_rules, judge
 
+_MANY = 10_000
+
 
 class Doorkeeper:
     """Asked before anything is sent to a server or taken from one."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
+        self._verdicts: dict[Authority, Verdict] = {}
 
     def judge(self, provider: Authority) -> Verdict:
         """The verdict on a server, without counting it."""
-        return judge(provider, self._rules)
+        verdict = self._verdicts.get(provider)
+        if verdict is None:
+            verdict = judge(provider, self._rules)
+            if len(self._verdicts) >= _MANY:
+                self._verdicts.clear()
+            self._verdicts[provider] = verdict
+        return verdict
 
     def admit_provider(self, provider: Authority) -> None:
         """Return if we federate with that server, raise Refused if not."""

@@ -4,10 +4,10 @@ The role says whom it expects; what a message says of itself is never proof. Eve
 checked without a key is checked first, so that strangers cannot make us fetch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
-
-from sqlalchemy import Connection
 
 from gateway import metrics
 from gateway.errors import (
@@ -31,7 +31,7 @@ from gateway.httpsig.reasons import Reason
 from gateway.model import Authority
 from gateway.ocm.address import authority
 from gateway.providers.keys import KeySet, ProviderKeys
-from gateway.store import outbox, replays
+from gateway.store import replays
 from gateway.store.database import Database
 
 
@@ -48,7 +48,10 @@ class Identity:
         profile: Profile,
         max_age_seconds: int,
         skew_seconds: int,
+        heard: Callable[[Authority], None] = lambda _: None,
     ) -> None:
+        """`heard` is told of each server that has proven itself."""
+        self._heard = heard
         self._keys = keys
         self._database = database
         self._clock = clock
@@ -56,37 +59,6 @@ class Identity:
         self._profile = profile
         self._max_age_seconds = max_age_seconds
         self._skew_seconds = skew_seconds
-
-    def expect_signature(self, message: Message, *, required: bool = False) -> None:
-        """All that can be said of a signature before it is known whom to expect.
-
-        For roles that must look something up to know that: asked before, so that a stranger learns
-        nothing about what exists. Raises Unsigned where a signature is required, BadSignature.
-        """
-        try:
-            signature = read_signature(message, self._profile)
-        except Unsigned:
-            if required or self._required:
-                metrics.signatures.labels(result="refused", reason="unsigned").inc()
-                raise
-            return
-        self._check_unkeyed(signature, message)
-
-    def _check_unkeyed(self, signature: Signature, message: Message) -> None:
-        check_unkeyed(
-            signature,
-            message,
-            self._clock(),
-            max_age_seconds=self._max_age_seconds,
-            skew_seconds=self._skew_seconds,
-        )
-
-    def claimed(self, message: Message) -> Authority | None:
-        """Whom the key id names, proving nothing: a hint for choosing whom to expect."""
-        try:
-            return _named(read_signature(message, self._profile))
-        except (BadSignature, Unsigned, Malformed):
-            return None
 
     async def authenticate(
         self, message: Message, expected: Authority, *, required: bool = False
@@ -96,31 +68,45 @@ class Identity:
         Raises Unsigned, BadSignature, or Unavailable when the keys cannot be fetched just now.
         `required` demands a signature whatever the configuration says.
         """
-        try:
-            signer = await self._authenticate(message, expected, required)
-        except BadSignature as error:
-            metrics.signatures.labels(result="refused", reason=error.reason).inc()
-            raise
-        except Unsigned:
-            metrics.signatures.labels(result="refused", reason="unsigned").inc()
-            raise
-        result = "verified" if signer else "tolerated"
-        metrics.signatures.labels(result=result, reason="").inc()
-        return signer
+        return await self.prove(self.examine(message, required=required), expected)
 
-    async def _authenticate(
-        self, message: Message, expected: Authority, required: bool
-    ) -> Authority | None:
-        try:
-            signature = read_signature(message, self._profile)
-        except Unsigned:
-            if required or self._required or await self._publishes_keys(expected):
-                raise
-            return None
-        self._check_unkeyed(signature, message)
-        _expect_server(signature, expected)
-        await self._check_with_keys(signature, expected)
-        await self._expect_first_use(signature, expected)
+    def examine(self, message: Message, *, required: bool = False) -> Signature | None:
+        """All that can be said of a signature before it is known whom to expect; None without one.
+
+        For roles that must look something up to know that: they examine first, so that a stranger
+        learns nothing about what exists. Raises Unsigned where a signature is required,
+        BadSignature.
+        """
+        with _counted():
+            try:
+                signature = read_signature(message, self._profile)
+            except Unsigned:
+                if required or self._required:
+                    raise
+                return None
+            check_unkeyed(
+                signature,
+                message,
+                self._clock(),
+                max_age_seconds=self._max_age_seconds,
+                skew_seconds=self._skew_seconds,
+            )
+            return signature
+
+    async def prove(self, signature: Signature | None, expected: Authority) -> Authority | None:
+        """The signer, once an examined signature is proven to be one of `expected`."""
+        with _counted():
+            if signature is None:
+                if await self._publishes_keys(expected):
+                    raise Unsigned("the request is not signed")
+                metrics.signatures.labels(result="tolerated", reason="").inc()
+                return None
+            _expect_server(signature, expected)
+            await self._check_with_keys(signature, expected)
+            await self._expect_first_use(signature)
+        # It has just spoken to us, so what waits for it need not wait any longer.
+        self._heard(expected)
+        metrics.signatures.labels(result="verified", reason="").inc()
         return expected
 
     async def _check_with_keys(self, signature: Signature, expected: Authority) -> None:
@@ -154,18 +140,14 @@ class Identity:
         except (ProviderFailed, ProviderRefused):
             return keys
 
-    async def _expect_first_use(self, signature: Signature, signer: Authority) -> None:
+    async def _expect_first_use(self, signature: Signature) -> None:
         # What was signed, not the signature: of an ECDSA signature anyone can make another.
         seen = sha256(signature.base).hexdigest()
-        now = self._clock()
-        keep_until = now + self._max_age_seconds + 2 * self._skew_seconds
-
-        def record(connection: Connection) -> bool:
-            # It has just spoken to us, so what waits for it need not wait any longer.
-            outbox.hurry(connection, signer, now)
-            return replays.add(connection, seen, keep_until)
-
-        if not await self._database.write(record):
+        keep_until = self._clock() + self._max_age_seconds + 2 * self._skew_seconds
+        first = await self._database.write(
+            partial(replays.add, signature=seen, expires_at=keep_until)
+        )
+        if not first:
             raise BadSignature("this signature was used before", reason=Reason.REPLAY)
 
     async def _publishes_keys(self, provider: Authority) -> bool:
@@ -173,6 +155,27 @@ class Identity:
             return bool((await self._keys.of(provider)).keys)
         except GatewayError:
             return False
+
+
+def claimed(signature: Signature | None) -> Authority | None:
+    """Whom a key id names, proving nothing: a hint for choosing whom to expect."""
+    try:
+        return _named(signature) if signature else None
+    except Malformed:
+        return None
+
+
+@contextmanager
+def _counted() -> Iterator[None]:
+    """Count what is refused inside the block, by its reason."""
+    try:
+        yield
+    except BadSignature as error:
+        metrics.signatures.labels(result="refused", reason=error.reason).inc()
+        raise
+    except Unsigned:
+        metrics.signatures.labels(result="refused", reason="unsigned").inc()
+        raise
 
 
 def _expect_server(signature: Signature, expected: Authority) -> None:

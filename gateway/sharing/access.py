@@ -9,8 +9,6 @@ import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from cachetools import LRUCache
-
 from gateway import metrics
 from gateway.dav.target import RequestPath, Target
 from gateway.errors import BadSignature, Malformed, NotFound, Unauthorized
@@ -56,7 +54,7 @@ class Access:
         self._lifetime_seconds = lifetime_seconds
         self._legacy = legacy
         self._known: Remembered[SentShare | None] = Remembered(state)
-        self._verified: LRUCache[str, AccessToken] = LRUCache(_MANY)
+        self._verified: dict[str, AccessToken] = {}
         self._keys = {key.kid: key.verification_key() for key in ring.published}
 
     def issue(self, share: SentShare) -> TokenResponse:
@@ -170,6 +168,8 @@ class Access:
             except Malformed:
                 return None
             claims = self._verify(kid, signed, signature)
+            if len(self._verified) >= _MANY:
+                self._verified.clear()
             self._verified[bearer] = claims
         if claims.exp <= self._clock() or claims.iss != self._ours.origin:
             raise _unauthorized("the token has expired")

@@ -3,7 +3,7 @@
 import uuid
 
 from gateway.errors import BadSignature, Refused
-from gateway.httpsig.message import Message
+from gateway.httpsig.message import Signature
 from gateway.httpsig.reasons import Reason
 from gateway.model import Authority, Errand, OutboxEntry
 from gateway.ocm import notifications
@@ -36,14 +36,14 @@ async def ignore(_: OutboxEntry, __: str) -> None:
     """A notification that nobody wants to hear changes nothing here (draft 03, 7)."""
 
 
-async def authenticate(others: Others, message: Message, expected: Authority) -> None:
-    """The message is from the server that has the share.
+async def authenticate(others: Others, signature: Signature | None, expected: Authority) -> None:
+    """The message with that signature is from the server that has the share.
 
     Raises Refused for another server, or one that we deny; Unsigned, BadSignature.
     """
     others.doorkeeper.admit_provider(expected)
     try:
-        await others.identity.authenticate(message, expected)
+        await others.identity.prove(signature, expected)
     except BadSignature as error:
         if error.reason == Reason.WRONG_SERVER:
             raise Refused("the share is not one of yours", detail=error.explanation) from error

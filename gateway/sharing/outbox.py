@@ -70,10 +70,18 @@ class Outbox:
         self._running: set[str] = set()
         self._claiming = asyncio.Lock()
         self._wake = asyncio.Event()
+        self._waiting = 0
+        self._spoke: set[Authority] = set()
 
     def employ(self, carriers: Mapping[Errand, Carrier]) -> None:
         """Say who runs which errands."""
         self._carriers.update(carriers)
+
+    def heard(self, provider: Authority) -> None:
+        """A server has just spoken to us: what waits for it is tried again soon."""
+        if self._waiting:
+            self._spoke.add(provider)
+            self._wake.set()
 
     async def attempt(self, entry_id: str) -> None:
         """Try one errand now, unless it runs already or an earlier one about its share waits."""
@@ -85,7 +93,9 @@ class Outbox:
         """Run errands as they fall due, until cancelled."""
         try:
             while True:
-                if await self._pending():
+                self._waiting = await self._pending()
+                if self._waiting:
+                    await self._hurry()
                     await self._start_due()
                 try:
                     async with asyncio.timeout(_POLL_SECONDS):
@@ -97,6 +107,13 @@ class Outbox:
             for task in self._busy.values():
                 task.cancel()
             await asyncio.gather(*self._busy.values(), return_exceptions=True)
+
+    async def _hurry(self) -> None:
+        while self._spoke:
+            provider = self._spoke.pop()
+            await self._state.database.write(
+                partial(outbox.hurry, provider=provider, now=self._clock())
+            )
 
     async def _start_due(self) -> None:
         try:

@@ -15,7 +15,7 @@ from gateway.errors import (
     Refused,
     Unsupported,
 )
-from gateway.httpsig.message import Message
+from gateway.httpsig.message import Message, Signature
 from gateway.logs import event
 from gateway.model import (
     Errand,
@@ -29,6 +29,7 @@ from gateway.model import (
 from gateway.ocm import shares, urls
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.ocm.shares import NewShare, WebDav
+from gateway.providers.identity import claimed
 from gateway.sharing import notices
 from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
@@ -145,7 +146,7 @@ class Receiving:
 
         Raises Malformed for a providerId that no server has used, Refused for another server's.
         """
-        self._others.identity.expect_signature(message)
+        signature = self._others.identity.examine(message)
         candidates = await self._state.database.read(
             partial(self._state.received.all_by_provider_id, provider_id=notification.provider_id)
         )
@@ -153,7 +154,7 @@ class Receiving:
             raise Malformed(
                 "there is no such share", fields=(("providerId", "is not a share of yours"),)
             )
-        share = await self._told_by(candidates, message)
+        share = await self._told_by(candidates, signature)
         unshare = partial(
             self._state.received.move,
             share_id=share.id,
@@ -163,18 +164,20 @@ class Receiving:
         if await self._state.database.write(unshare):
             event("share.unshared", id=share.id, server=share.sending_server)
 
-    async def _told_by(self, candidates: list[ReceivedShare], message: Message) -> ReceivedShare:
+    async def _told_by(
+        self, candidates: list[ReceivedShare], signature: Signature | None
+    ) -> ReceivedShare:
         """Which of several servers' shares of one id a message is about: its signer's."""
-        claimed = self._others.identity.claimed(message)
-        candidates = [one for one in candidates if one.sending_server == claimed] or candidates
+        named = claimed(signature)
+        candidates = [one for one in candidates if one.sending_server == named] or candidates
         *others, last = candidates[:_MOST_CANDIDATES]
         for share in others:
             try:
-                await notices.authenticate(self._others, message, share.sending_server)
+                await notices.authenticate(self._others, signature, share.sending_server)
             except (BadSignature, Refused):
                 continue
             return share
-        await notices.authenticate(self._others, message, last.sending_server)
+        await notices.authenticate(self._others, signature, last.sending_server)
         return last
 
     async def inbox(self, recipient: str | None = None) -> list[ReceivedShare]:

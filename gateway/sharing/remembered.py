@@ -7,7 +7,6 @@ compares the database's version first, so a revocation by any process is seen by
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from cachetools import LRUCache
 from sqlalchemy import Connection
 
 from gateway.store.state import State
@@ -23,7 +22,7 @@ class Remembered(Generic[Value]):
     def __init__(self, state: State) -> None:
         self._state = state
         self._version = state.changes.version()
-        self._values: LRUCache[str, Value] = LRUCache(_MANY)
+        self._values: dict[str, Value] = {}
 
     def peek(self, key: str) -> Value | None:
         """The value of `key` where it is remembered and still true."""
@@ -42,5 +41,7 @@ class Remembered(Generic[Value]):
         value = await self._state.database.read(read)
         # Something may have been committed between the read and now; then it is not kept.
         if self._state.changes.version() == version == self._version:
+            if len(self._values) >= _MANY:
+                self._values.clear()
             self._values[key] = value
         return value

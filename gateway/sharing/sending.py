@@ -268,14 +268,14 @@ class Sending:
         Only the server that has the Share is believed. Raises Malformed for an unknown providerId,
         Refused for another server, Unsigned and BadSignature.
         """
-        self._others.identity.expect_signature(message)
+        signature = self._others.identity.examine(message)
         find = partial(self._state.sent.find, provider_id=notification.provider_id)
         share = await self._state.database.read(find)
         if share is None:
             raise Malformed(
                 "there is no such share", fields=(("providerId", "is not a share of yours"),)
             )
-        await notices.authenticate(self._others, message, share.receiving_server)
+        await notices.authenticate(self._others, signature, share.receiving_server)
         accepted = notification.notification_type == NotificationType.SHARE_ACCEPTED
         state = SentState.ACCEPTED if accepted else SentState.DECLINED
         out_of = {
@@ -300,9 +300,9 @@ class Sending:
         UnauthorizedClient for a server that is denied.
         """
         try:
-            self._others.identity.expect_signature(message, required=True)
-        except Unsigned as error:
-            raise InvalidClient(error.message) from error
+            signature = self._others.identity.examine(message, required=True)
+        except (BadSignature, Unsigned) as error:
+            raise InvalidClient(error.message, detail=error.detail) from error
         find = partial(self._state.sent.find_by_secret, secret=request.code)
         share = await self._state.database.read(find)
         if share is None or share.receiving_server != request.client_id:
@@ -312,7 +312,7 @@ class Sending:
         except Refused as error:
             raise UnauthorizedClient(error.message, detail=error.detail) from error
         try:
-            await self._others.identity.authenticate(message, share.receiving_server, required=True)
+            await self._others.identity.prove(signature, share.receiving_server)
         except (BadSignature, Unsigned) as error:
             raise InvalidClient(error.message, detail=error.detail) from error
         if not share.opens_at(self._clock()):

@@ -42,6 +42,7 @@ class Database:
         self._written = written
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
         self._engine = _engine(file)
+        self._connection: Connection | None = None
 
     async def read(self, work: Work[Result]) -> Result:
         """Run `work` in a transaction that sees one state of the database and changes nothing."""
@@ -60,8 +61,13 @@ class Database:
 
     async def close(self) -> None:
         """Close the file and end the thread."""
-        await self._run(self._engine.dispose)
+        await self._run(self._close)
         self._thread.shutdown()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._engine.dispose()
 
     async def _run(self, call: Callable[..., Result], *arguments: Any) -> Result:
         loop = asyncio.get_running_loop()
@@ -71,14 +77,20 @@ class Database:
         self, begin: str, work: Work[Result], done: Callable[[], None] = lambda: None
     ) -> Result:
         try:
-            with self._engine.connect() as connection:
-                connection.info["begin"] = begin
-                with connection.begin():
-                    result = work(connection)
+            connection = self._connected()
+            connection.info["begin"] = begin
+            with connection.begin():
+                result = work(connection)
             done()
             return result
         except (exc.OperationalError, exc.DatabaseError, sqlite3.Error) as error:
             raise _unavailable(error) from error
+
+    def _connected(self) -> Connection:
+        """The one connection: making another for each transaction costs as much as a statement."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
 
     def _migrate(self) -> None:
         try:

@@ -66,6 +66,8 @@ class Pool:
         self._idle: defaultdict[Origin, list[Connection]] = defaultdict(list)
         self._sweeper: asyncio.TimerHandle | None = None
         self._open = True
+        # Python 3.11 asks the system for its process id whenever it is asked for the loop.
+        self._loop = asyncio.get_running_loop()
 
     async def close(self) -> None:
         """Close every idle connection, and those in use when they are done."""
@@ -112,16 +114,15 @@ class Pool:
         if not self._open or len(idle) >= self._kept:
             connection.abort()
             return
-        loop = asyncio.get_running_loop()
-        connection.idle_since = loop.time()
+        connection.idle_since = self._loop.time()
         idle.append(connection)
         if self._sweeper is None:
-            self._sweeper = loop.call_later(KEPT_SECONDS, self._sweep)
+            self._sweeper = self._loop.call_later(KEPT_SECONDS, self._sweep)
 
     def reuse(self, origin: Origin, *, repeatable: bool) -> Connection | None:
         """The connection used last, if it will do."""
         idle = self._idle.get(origin)
-        recent = asyncio.get_running_loop().time() - MOMENT_SECONDS
+        recent = self._loop.time() - MOMENT_SECONDS
         while idle:
             connection = idle[-1]
             if not repeatable and connection.idle_since < recent:
@@ -134,7 +135,7 @@ class Pool:
 
     async def connect(self, origin: Origin) -> Connection:
         """A fresh connection. Raises BackendUnavailable, BackendFailed, BackendTimeout."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         tls = self._context() if origin.scheme == "https" else None
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -152,7 +153,7 @@ class Pool:
 
     def _sweep(self, keep: float = KEPT_SECONDS) -> None:
         """Close what has been idle too long, and look again when the next one will have been."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None

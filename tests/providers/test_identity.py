@@ -8,6 +8,7 @@ from gateway.errors import BadSignature, Unavailable, Unsigned
 from gateway.httpsig.message import Message
 from gateway.httpsig.reasons import Reason
 from gateway.ocm.address import authority
+from gateway.providers.identity import claimed
 from tests.peer import Answer, ed25519_key, unsigned
 from tests.sharing.stage import Clock
 
@@ -49,7 +50,7 @@ async def test_a_key_id_may_name_its_server_as_a_url(gateway, peer, form):
     peer.key = ed25519_key(kid)
     peer.keys[:] = [peer.key]
     assert await authenticate(gateway, peer, signed(peer)) == peer.authority
-    assert gateway.others.identity.claimed(signed(peer)) == peer.authority
+    assert claimed(gateway.others.identity.examine(signed(peer))) == peer.authority
 
 
 async def test_a_key_of_another_server_is_never_fetched(gateway, peer, other):
@@ -59,7 +60,7 @@ async def test_a_key_of_another_server_is_never_fetched(gateway, peer, other):
 
 async def test_a_claim_proves_nothing(gateway, peer, other):
     forged = signed(other, key=other.key, keyid=peer.key.kid)
-    assert gateway.others.identity.claimed(forged) == peer.authority
+    assert claimed(gateway.others.identity.examine(forged)) == peer.authority
     assert await reason(gateway, peer, forged) is Reason.SIGNATURE
 
 
