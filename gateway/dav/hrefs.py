@@ -16,6 +16,8 @@ Segments = tuple[str, ...]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PLAIN = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*")
+_MORE = re.compile(r"[/#?\s]")
+"""What makes the rest of an address more than one name."""
 
 
 def fold(segments: Segments, profile: Profile) -> Segments:
@@ -49,6 +51,8 @@ class Hrefs:
             name = href[len(self._folder) :].removesuffix("/")
             if _PLAIN.fullmatch(name):
                 return (*self._folder_rel, name)
+            if name and not _MORE.search(name):
+                return self._beside(name)
         rel = self._slow_rel(href)
         if (
             rel is not None
@@ -57,6 +61,13 @@ class Hrefs:
         ):
             self._folder, self._folder_rel = href, rel
         return rel
+
+    def _beside(self, piece: str) -> Segments | None:
+        """As `_slow_rel`, for one name in the folder seen last."""
+        try:
+            return (*self._folder_rel, self._name(piece))
+        except Malformed:
+            return None
 
     def same(self, one: Segments, other: Segments) -> bool:
         """Whether the storage takes them for the same path."""
