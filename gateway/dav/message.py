@@ -50,6 +50,10 @@ class Lender(Protocol):
     def length(self) -> int | None:
         """Bytes still to come."""
 
+    @property
+    def chunks(self) -> AsyncIterator[bytes]:
+        """What was not taken."""
+
     def take(self) -> tuple[bytes, Descriptor | None]:
         """What is here, and the socket, if it may be had."""
 

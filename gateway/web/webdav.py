@@ -236,9 +236,12 @@ class Doors:
                 sent.inc(answer.length or 0)
                 if await self._bodies.download(request, answer.source):
                     return
-            async for chunk in body:
-                sent.inc(len(chunk))
-                await response.write(chunk)
+                async for chunk in answer.source.chunks:
+                    await response.write(chunk)
+            else:
+                async for chunk in body:
+                    sent.inc(len(chunk))
+                    await response.write(chunk)
         except GatewayError as error:
             # Ending the response now would make a part look like the whole.
             event("body.broken", level="warning", error=error.explanation)

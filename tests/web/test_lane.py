@@ -12,6 +12,7 @@ from yarl import URL
 
 from gateway.model import Permission
 from gateway.sharing.sending import Offer
+from gateway.web import bodies as bodies_module
 from gateway.web import lane as lane_module
 from tests import servers
 from tests.pair import in_process
@@ -103,6 +104,18 @@ async def test_both_ways_answer_alike(tmp_path, off):
 def _steady(headers):
     passing = {"date", "x-request-id", "etag", "last-modified"}
     return {name.lower(): value for name, value in headers.items() if name.lower() not in passing}
+
+
+@pytest.mark.parametrize("least", [1, 100_000])
+async def test_bodies_that_are_here_already_are_whole_too(tmp_path, monkeypatch, least):
+    monkeypatch.setattr(bodies_module, "WORTHWHILE", least)
+    async with shared(tmp_path) as world:
+        for _ in range(3):
+            for name in SIZES:
+                for spelling in (name, f"%{ord(name[0]):02x}{name[1:]}"):
+                    status, _, body = await world.get(spelling)
+                    assert status == 200
+                    assert body == (world.folder / name).read_bytes(), spelling
 
 
 async def test_the_lane_is_really_taken(tmp_path, monkeypatch):
