@@ -39,7 +39,7 @@ run: $(ready) ## try it out: two gateways with storage of their own, on this mac
 
 setup: $(VENV)/dev-ready ## install what developers need into .venv (needs Python 3.11 or newer)
 
-servers: ## install the real servers of the tests (Apache, nginx, litmus) where that is allowed
+servers: ## install the real servers and clients of the tests where that is allowed
 	@sh tests/setup.sh
 
 format: setup ## lay out the code

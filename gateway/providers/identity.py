@@ -144,8 +144,9 @@ class Identity:
         # What was signed, not the signature: of an ECDSA signature anyone can make another.
         seen = sha256(signature.base).hexdigest()
         keep_until = self._clock() + self._max_age_seconds + 2 * self._skew_seconds
+        # A loss of power would have to come within the few minutes that a signature is fresh.
         first = await self._database.write(
-            partial(replays.add, signature=seen, expires_at=keep_until)
+            partial(replays.add, signature=seen, expires_at=keep_until), on_disk=False
         )
         if not first:
             raise BadSignature("this signature was used before", reason=Reason.REPLAY)

@@ -37,6 +37,7 @@ from gateway.ocm.discovery import Discovery
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.ocm.shares import MUST_EXCHANGE_TOKEN, NewShare, WebDav
 from gateway.ocm.tokens import TokenRequest, TokenResponse
+from gateway.providers.identity import claimed
 from gateway.sharing import notices
 from gateway.sharing.access import Access
 from gateway.sharing.others import Others, expect_success
@@ -262,11 +263,22 @@ class Sending:
         )
         await notices.tell(self._others, share.receiving_server, notice)
 
+    async def concerns(self, notification: NewNotification, message: Message) -> bool:
+        """Whether a notification is about a Share with the very server that it claims to be from.
+
+        A Receiving Server may say SHARE_UNSHARED too, where it means SHARE_DECLINED (draft 03, 10).
+        """
+        signer = claimed(self._others.identity.examine(message))
+        find = partial(self._state.sent.find, provider_id=notification.provider_id)
+        share = await self._state.database.read(find)
+        return share is not None and share.receiving_server == signer
+
     async def receive_notification(self, notification: NewNotification, message: Message) -> None:
         """SHARE_ACCEPTED or SHARE_DECLINED from the Receiving Server of a Share (draft 03, 7).
 
-        Only the server that has the Share is believed. Raises Malformed for an unknown providerId,
-        Refused for another server, Unsigned and BadSignature.
+        SHARE_UNSHARED after SHARE_ACCEPTED equals SHARE_DECLINED (draft 03, 10). Only the server
+        that has the Share is believed. Raises Malformed for an unknown providerId, Refused for
+        another server, Unsigned and BadSignature.
         """
         signature = self._others.identity.examine(message)
         find = partial(self._state.sent.find, provider_id=notification.provider_id)

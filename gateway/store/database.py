@@ -43,17 +43,20 @@ class Database:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
         self._engine = _engine(file)
         self._connection: Connection | None = None
+        self._level = "FULL"
 
     async def read(self, work: Work[Result]) -> Result:
         """Run `work` in a transaction that sees one state of the database and changes nothing."""
         return await self._run(self._transact, "BEGIN", work)
 
-    async def write(self, work: Work[Result]) -> Result:
+    async def write(self, work: Work[Result], *, on_disk: bool = True) -> Result:
         """Run `work` in a transaction of its own; committed to disk when this returns.
 
+        Without `on_disk` it survives the end of this process, but perhaps not a loss of power.
         A cancelled caller does not undo it: once handed over, the transaction runs to its end.
         """
-        return await self._run(self._transact, "BEGIN IMMEDIATE", work, self._written)
+        level = "FULL" if on_disk else "NORMAL"
+        return await self._run(self._transact, "BEGIN IMMEDIATE", work, self._written, level)
 
     async def migrate(self) -> None:
         """Bring the tables to the newest form; quick when they are."""
@@ -74,10 +77,18 @@ class Database:
         return await asyncio.shield(loop.run_in_executor(self._thread, call, *arguments))
 
     def _transact(
-        self, begin: str, work: Work[Result], done: Callable[[], None] = lambda: None
+        self,
+        begin: str,
+        work: Work[Result],
+        done: Callable[[], None] = lambda: None,
+        level: str = "",
     ) -> Result:
         try:
             connection = self._connected()
+            if level and level != self._level:
+                driver: Any = connection.connection.driver_connection
+                driver.execute(f"PRAGMA synchronous={level}")
+                self._level = level
             connection.info["begin"] = begin
             with connection.begin():
                 result = work(connection)

@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.errors import Malformed, TooLarge, Unsupported
 from gateway.httpsig.message import Message
 from gateway.ocm import discovery, notifications, shares, tokens
-from gateway.ocm.notifications import NotificationType
+from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.providers.ring import Ring
 from gateway.sharing.ours import JWKS_PATH, Ours, describe
 from gateway.sharing.receiving import Receiving
@@ -91,13 +91,18 @@ class Federation:
         roles: dict[str, Callable[..., Awaitable[None]]] = {
             NotificationType.SHARE_ACCEPTED: self._sending.receive_notification,
             NotificationType.SHARE_DECLINED: self._sending.receive_notification,
-            NotificationType.SHARE_UNSHARED: self._receiving.receive_notification,
+            NotificationType.SHARE_UNSHARED: self._unshared,
         }
         role = roles.get(notification.notification_type)
         if role is None:
             raise Unsupported("notifications of this type are not supported")
         await role(notification, message)
         return _created(b"{}")
+
+    async def _unshared(self, notification: NewNotification, message: Message) -> None:
+        ours = await self._sending.concerns(notification, message)
+        role = self._sending if ours else self._receiving
+        await role.receive_notification(notification, message)
 
     async def post_token(self, request: web.BaseRequest) -> web.Response:
         """Draft 03, 9: the Code Flow."""

@@ -765,6 +765,20 @@ async def test_the_receiving_server_says_what_became_of_a_share(gateway, peer, k
         assert await state_of(gateway, share) is state
 
 
+async def test_unshared_by_the_receiving_server_means_declined(gateway, peer, other):
+    share = await create_share(gateway, peer)
+    for kind in ("SHARE_ACCEPTED", "SHARE_UNSHARED"):
+        reply = await peer.post(notifications_of(gateway), notice(kind, share.provider_id))
+        assert reply.status == 201
+    assert await state_of(gateway, share) is SentState.DECLINED
+    another = await create_share(gateway, peer)
+    reply = await other.post(
+        notifications_of(gateway), notice("SHARE_UNSHARED", another.provider_id)
+    )
+    refused(reply, 400)
+    assert await state_of(gateway, another) is SentState.SENT
+
+
 async def test_a_declined_share_is_not_revived(gateway, peer):
     share = await create_share(gateway, peer)
     for kind in ("SHARE_DECLINED", "SHARE_ACCEPTED"):
