@@ -23,7 +23,7 @@ from gateway.sharing.access import Access
 from gateway.upstream.pool import Pool
 from gateway.upstream.reply import Reply
 from gateway.web.bodies import Bodies
-from gateway.web.middleware import SERVER, visit_of
+from gateway.web.middleware import SERVER, Manner, alarming, visit_of
 from gateway.web.requests import Written
 
 _NAME = r"[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,200}"
@@ -52,12 +52,14 @@ class Lane:
         found = _PLAIN_PATH.fullmatch(request.raw_path, len(self._door))
         if found is None or request.version != (1, 1) or request.body_exists:
             return None
+        visit = visit_of(request)
+        visit.route, visit.manner = "dav.shares", Manner.DAV
         authorizations = request.headers.getall("Authorization", ())
         target = self._access.remembered(authorizations, found[1], found[2])
         if target is None:
             return None
-        visit_of(request).route = "dav.shares"
-        return await self._get(request, target)
+        with alarming("storage"):
+            return await self._get(request, target)
 
     async def _get(self, request: web.BaseRequest, target: Target) -> web.StreamResponse | None:
         sent = fields.for_storage("GET", request.headers, target)

@@ -8,7 +8,8 @@ import ipaddress
 import itertools
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -22,6 +23,9 @@ from gateway.config import Config
 from gateway.dav.message import failure
 from gateway.dav.methods import READING, WRITING
 from gateway.errors import (
+    BackendFailed,
+    BackendTimeout,
+    BackendUnavailable,
     GatewayError,
     Malformed,
     TooMany,
@@ -161,6 +165,18 @@ def around(settings: Config, handler: Handler) -> Handler:
         return response
 
     return visit
+
+
+@contextmanager
+def alarming(backend: str) -> Iterator[None]:
+    """Count what a storage, or a server that shares with us, fails at inside the block, and tell
+    the operator. `backend` is storage or provider."""
+    try:
+        yield
+    except (BackendFailed, BackendUnavailable, BackendTimeout) as error:
+        metrics.backend_failures.labels(reason=error.code.lower()).inc()
+        event("backend.failed", level="error", backend=backend, error=error.explanation)
+        raise
 
 
 def _gone(request: web.BaseRequest) -> web.StreamResponse:

@@ -21,9 +21,6 @@ from gateway.dav.message import DavAnswer, DavRequest, document, failure
 from gateway.dav.methods import READING, depth
 from gateway.dav.target import RequestPath, Target
 from gateway.errors import (
-    BackendFailed,
-    BackendTimeout,
-    BackendUnavailable,
     CredentialRefused,
     GatewayError,
     Refused,
@@ -40,7 +37,7 @@ from gateway.sharing.storage import Storage
 from gateway.sharing.visiting import Visiting, Way
 from gateway.upstream.sending import Poured
 from gateway.web.bodies import Bodies
-from gateway.web.middleware import SERVER, Limits, visit_of, within
+from gateway.web.middleware import SERVER, Limits, alarming, visit_of, within
 from gateway.web.requests import chunks_of, read_body
 
 _IDLE_SECONDS = 120
@@ -192,16 +189,12 @@ class Doors:
             raise TooLarge(f"an upload may have {self._upload_bytes} bytes")
         backend = "storage" if target.trusted else "provider"
         started_at = time.monotonic()
-        try:
+        with alarming(backend):
             async with proxy.forward(dav_request, target, send, self._seal) as answer:
                 metrics.backend_latency.labels(backend, request.method).observe(
                     time.monotonic() - started_at
                 )
                 yield answer
-        except (BackendFailed, BackendUnavailable, BackendTimeout) as error:
-            metrics.backend_failures.labels(reason=error.code.lower()).inc()
-            event("backend.failed", level="error", backend=backend, error=error.explanation)
-            raise
 
     async def _write(self, request: web.BaseRequest, answer: DavAnswer) -> web.StreamResponse:
         """The answer, head first, then the body as it comes."""

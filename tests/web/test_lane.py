@@ -50,7 +50,9 @@ async def shared(tmp_path, **public):
         http = await stack.enter_async_context(
             aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"})
         )
-        yield Shared(f"{origin}/remote/dav/ocm/{share.provider_id}", folder, http, token, gateway)
+        world = Shared(f"{origin}/remote/dav/ocm/{share.provider_id}", folder, http, token, gateway)
+        world.storage = storage
+        yield world
 
 
 class Shared:
@@ -222,6 +224,17 @@ async def test_an_upload_that_is_cut_short_replaces_nothing(tmp_path):
         await asyncio.sleep(0.5)
         assert (world.folder / "kept").read_bytes() == b"old"
         assert (await world.get("kept"))[2] == b"old"
+
+
+async def test_a_storage_that_is_down_is_told_in_the_manner_of_webdav(tmp_path):
+    async with shared(tmp_path) as world:
+        await world.get("small")
+        assert (await world.get("small"))[0] == 200
+        world.storage.stop()
+        status, headers, body = await world.get("small")
+        assert status == 503
+        assert headers["Retry-After"]
+        assert b"<d:error" in body
 
 
 async def test_revoking_ends_the_lane_at_once(tmp_path):
