@@ -8,11 +8,15 @@ from sqlalchemy import Connection
 
 from gateway.dav.target import check_name, decode_segment
 from gateway.errors import (
+    BackendFailed,
+    BackendTimeout,
+    BackendUnavailable,
     BadSignature,
     Conflict,
     Malformed,
     NotFound,
     Refused,
+    Unavailable,
     Unsupported,
 )
 from gateway.httpsig.message import Message, Signature
@@ -101,7 +105,12 @@ class Receiving:
     async def _recipient(self, new: NewShare) -> User:
         if new.share_with.authority != self._ours.authority:
             raise _fault("shareWith", "is not a user of this server")
-        user = await self._parties.find(new.share_with.identifier)
+        try:
+            user = await self._parties.find(new.share_with.identifier)
+        except (BackendFailed, BackendUnavailable, BackendTimeout) as error:
+            raise Unavailable(
+                "who lives here cannot be told just now", detail=error.explanation, retry_after=60
+            ) from error
         if user is None:
             raise _fault("shareWith", "is not a user of this server")
         return user

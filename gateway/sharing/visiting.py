@@ -19,6 +19,7 @@ from gateway.errors import (
     NotFound,
     ProviderFailed,
     ProviderRefused,
+    Refused,
 )
 from gateway.logs import event
 from gateway.model import Permission, ReceivedShare, ResourceType, User
@@ -79,14 +80,16 @@ class Visiting:
         """The way to something in a share of the user's tree.
 
         `refused` is a way whose token the Sending Server did not take: a new one is got. Raises
-        NotFound for no such share, Refused for a server that is denied now, ProviderFailed and its
-        kin when the Sending Server does not give us access.
+        NotFound for no such share, Refused for one that may not be read and for a server that is
+        denied now, ProviderFailed and its kin when the Sending Server does not give us access.
         """
         share = await self._state.database.read(
             partial(self._state.received.find_by_folder, recipient=user.name, folder=folder)
         )
         if share is None or not share.opens_at(self._clock()):
             raise NotFound("there is no such share")
+        if Permission.READ not in share.permissions:
+            raise Refused("the share does not allow reading")
         self._others.doorkeeper.admit_provider(share.sending_server)
         discovery = await self._others.discoveries.discover(share.sending_server)
         worn = refused.target.authorization if refused else ""

@@ -8,7 +8,7 @@ import pytest
 from gateway.errors import Conflict, NotFound
 from gateway.model import Errand, ReceivedState
 from gateway.store import outbox
-from tests.peer import Answer, verify
+from tests.peer import Answer, verify, webdav
 from tests.sharing.stage import (
     Clock,
     browse,
@@ -20,6 +20,25 @@ from tests.sharing.stage import (
 )
 
 TOKEN = "POST /ocm/token"
+
+
+@pytest.mark.parametrize("permissions", [[], ["write"], ["unknown"]])
+async def test_a_share_that_may_not_be_read_is_not_opened(gateway, peer, permissions):
+    protocol = {"name": "multi", "webdav": webdav(permissions=permissions)}
+    share = await receive_share(peer, gateway, protocol=protocol)
+    before = len(peer.seen)
+    assert (await browse(gateway, peer, share.folder)).status == 403
+    assert len(peer.seen) == before
+
+
+async def test_a_storage_that_is_down_is_no_verdict_on_a_recipient(gateway, peer, storage):
+    storage.stop()
+    body = peer.share(f"alice@{gateway.ours.authority}")
+    reply = await peer.post(shares_of(gateway), body)
+    assert reply.status == 503
+    assert reply.headers["Retry-After"]
+    storage.start()
+    assert (await peer.post(shares_of(gateway), body)).status == 201
 
 
 async def unshare(peer, gateway, provider_id):
