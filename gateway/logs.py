@@ -4,6 +4,7 @@ Written to standard error as text for people or as JSON lines. Secrets have no k
 under a name that sounds like one is withheld all the same.
 """
 
+import contextlib
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -34,7 +35,7 @@ def event(name: str, *, level: str = "info", **facts: Any) -> None:
 
 def configure(level: str, form: Literal["text", "json"]) -> None:
     """Set level and form, once, at the start."""
-    global _lowest  # noqa: PLW0603
+    global _logger, _lowest  # noqa: PLW0603
     _lowest = logging.getLevelName(level.upper())
     renderer: Any = (
         structlog.processors.JSONRenderer()
@@ -51,9 +52,25 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=_Stderr,
         cache_logger_on_first_use=True,
     )
+    _logger = structlog.get_logger()
+
+
+class _Stderr:
+    """Writes lines to standard error, wherever that leads just now. A log that cannot be written
+    must not cost an answer."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def msg(self, line: str) -> None:
+        """Write one line."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(line + "\n")
+
+    debug = info = warning = error = msg
 
 
 def _name_request(_: object, __: str, facts: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
