@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from aiohttp import web
+from aiohttp import web, web_response
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from gateway import __version__, config, metrics
@@ -42,7 +42,7 @@ from gateway.web.bodies import Bodies
 from gateway.web.federation import Federation
 from gateway.web.lane import Lane
 from gateway.web.management import management_app
-from gateway.web.middleware import Limits, around
+from gateway.web.middleware import SERVER, Limits, around
 from gateway.web.pages.home import home
 from gateway.web.passthrough import PassThrough
 from gateway.web.routes import DoorWay, dispatcher
@@ -226,6 +226,8 @@ def public_server(gateway: Gateway) -> web.Server:
         else None,
         rest=rest,
     )
+    # What aiohttp refuses by itself, such as malformed HTTP, need not tell its version.
+    setattr(web_response, "SERVER_SOFTWARE", SERVER)  # noqa: B010 - not exported
     return web.Server(
         around(settings, dispatch),
         access_log=None,

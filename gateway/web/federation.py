@@ -52,6 +52,7 @@ class Federation:
         return {
             "/.well-known/ocm": Route("ocm.discovery", document),
             "/ocm-provider": Route("ocm.discovery", document),
+            "/ocm-provider/index.php": Route("ocm.discovery", document),
             JWKS_PATH: Route("ocm.keys", keys),
             f"{api}/shares": Route("ocm.shares", {"POST": self.post_share}),
             f"{api}/notifications": Route("ocm.notifications", {"POST": self.post_notification}),

@@ -36,7 +36,7 @@ from tests.sharing.stage import (
 )
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "wire/discovery.schema.json").read_text())
-DOCUMENTS = ("/.well-known/ocm", "/ocm-provider", "/ocm-provider/")
+DOCUMENTS = ("/.well-known/ocm", "/ocm-provider", "/ocm-provider/", "/ocm-provider/index.php")
 
 
 async def get(peer, url, method="GET", **headers):
@@ -59,10 +59,10 @@ def refused(reply, status, code=None):
 # Discovery
 
 
-async def test_the_discovery_document_is_the_same_at_both_paths(gateway, peer):
+async def test_the_discovery_document_is_the_same_at_all_paths(gateway, peer):
     found = [await document(gateway, peer, path) for path in DOCUMENTS]
-    assert [one.status for one in found] == [200, 200, 200]
-    assert found[0].body == found[1].body == found[2].body
+    assert {one.status for one in found} == {200}
+    assert len({one.body for one in found}) == 1
     assert found[0].headers["Content-Type"].startswith("application/json")
 
 
@@ -883,3 +883,14 @@ async def test_every_answer_names_its_request(gateway, peer):
     assert reply.headers["X-Request-Id"] == reply.json()["request"]
     assert reply.headers["Server"] == "ocm-gateway"
     assert isinstance(reply.headers, CIMultiDict)
+
+
+async def test_malformed_http_is_not_told_what_runs_here(gateway):
+    host, port = gateway.ours.authority.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
+    assert b"aiohttp" not in answer
+    assert b"Python" not in answer
