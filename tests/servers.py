@@ -17,6 +17,7 @@ import base64
 import contextlib
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import random
@@ -241,12 +242,16 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(f"{reason}; `make servers` installs it")
 
 
+# Each port is handed out once, so that no two parts of a test ever get the same one.
+_PORTS = itertools.cycle(random.sample(range(20_000, 32_000), 12_000))
+
+
 def free_port() -> int:
     """A port nobody listens on, below those the kernel gives to outgoing connections.
 
     So no client takes it by chance between our look and the server's start, or its restart.
     """
-    for port in random.sample(range(20_000, 32_000), 50):
+    for port in itertools.islice(_PORTS, 50):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
