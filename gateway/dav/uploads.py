@@ -8,6 +8,7 @@ ended.
 
 import asyncio
 import secrets
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +27,7 @@ from gateway.upstream.sending import Poured
 EMULATED = ("If-Match", "If-None-Match")
 STRAIGHT = ("If", "If-Unmodified-Since", "If-Modified-Since")
 """Conditions about the file itself, which only the storage can judge."""
+KEPT_PIECE = 256 * 1024
 COMPLETE = (0.0,)
 ABORTED = (0.02, 0.2, 1.0)
 """Seconds to wait before each try to delete; a storage may notice an end later than we do."""
@@ -38,7 +40,7 @@ async def put(exchange: Exchange) -> DavAnswer:
     if request.slash and not target.single_file:
         raise WrongMethod("a folder has no content", allow=methods.allow(target))
     if request.content_length is None and not target.profile.chunked_put:
-        return failure(411, "the storage wants to know the length first")
+        exchange = await _measured(exchange)
     sent = sent_headers(exchange)
     emulated = not target.profile.conditional_put and any(name in sent for name in EMULATED)
     if target.trusted and (emulated or not target.profile.atomic_put):
@@ -54,6 +56,24 @@ async def _put_straight(exchange: Exchange, sent: CIMultiDict[str]) -> DavAnswer
         _drop(sent, EMULATED)
     upload = _Upload(exchange.request.content_length)
     return await written(exchange, await _upload(exchange, exchange.target.url, sent, upload))
+
+
+async def _measured(exchange: Exchange) -> Exchange:
+    """The same upload with a length: kept in a file until it is whole, for a storage that wants to
+    know the length first."""
+    file = await asyncio.to_thread(tempfile.TemporaryFile)
+    exchange.stack.callback(file.close)
+    body, length = exchange.request.body, 0
+    if body is not None and not isinstance(body, Poured):
+        async for chunk in body:
+            length += await asyncio.to_thread(file.write, chunk)
+    file.seek(0)
+
+    async def again() -> AsyncIterator[bytes]:
+        while piece := await asyncio.to_thread(file.read, KEPT_PIECE):
+            yield piece
+
+    return replace(exchange, request=replace(exchange.request, body=again(), content_length=length))
 
 
 def _drop(sent: CIMultiDict[str], names: tuple[str, ...]) -> None:

@@ -142,7 +142,19 @@ async def test_an_upload_of_unknown_length_arrives(client, storage):
     assert (await client.ask("PUT", "/new", chunks()))[0] == 201
     assert (storage.files / "shared" / "new").stat().st_size == 10_000
     client.target = replace(client.target, profile=Profile(chunked_put=False))
-    assert (await client.ask("PUT", "/new", chunks()))[0] == 411
+    assert (await client.ask("PUT", "/measured", chunks()))[0] == 201
+    assert (storage.files / "shared" / "measured").stat().st_size == 10_000
+
+
+async def test_half_an_upload_never_reaches_a_storage_that_wants_a_length(client, storage):
+    async def aborted():
+        yield b"x" * 10_000
+        raise ConnectionResetError("gone")
+
+    client.target = replace(client.target, profile=Profile(chunked_put=False))
+    with pytest.raises(ConnectionResetError):
+        await client.ask("PUT", "/half", aborted())
+    assert not (storage.files / "shared" / "half").exists()
 
 
 @pytest.mark.parametrize("length", [None, 20_000])
