@@ -246,7 +246,7 @@ class Storage(Section):
         if not value.startswith("/") or any(part in (".", "..") for part in segments):
             raise ValueError("is not an absolute path template such as /home/{user}")
         if "{" in value.replace("{user}", "") or "}" in value.replace("{user}", ""):
-            raise ValueError("may hold {user} and no other placeholder")
+            raise ValueError("may hold {user} and nothing else in braces")
         return value
 
     @property

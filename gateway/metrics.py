@@ -34,9 +34,7 @@ outbox_pending = Gauge(
 outbox_dead = Gauge(
     "ocm_outbox_dead", "Errands that were given up.", multiprocess_mode="livemostrecent"
 )
-tokens_issued = Counter(
-    "ocm_tokens_issued", "Access tokens issued, and requests refused.", ["result"]
-)
+tokens_issued = Counter("ocm_tokens_issued", "Access tokens issued.")
 backend_latency = Histogram(
     "ocm_backend_latency_seconds",
     "Time until the storage, or the server that shares with us, has answered with a status.",

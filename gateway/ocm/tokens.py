@@ -1,4 +1,4 @@
-"""The Code Flow on the wire (draft 03, 9): token request, response, errors, access tokens.
+"""The Code Flow on the wire (draft 03, 9): token request, response, access tokens.
 
 OCM calls the access token opaque. Ours are JWTs (RFC 9068), so that a Protocol Server can verify
 them alone: the Share stands in the claim `ocm_ip`, as in the self-contained mode of the
@@ -116,11 +116,6 @@ def encode_response(response: TokenResponse) -> bytes:
             "expires_in": response.expires_in,
         }
     )
-
-
-def encode_error(code: str) -> bytes:
-    """The body of a 400 (RFC 6749 5.2); `code` is that of one of the OAuth errors."""
-    return json.dump({"error": code})
 
 
 def signing_input(claims: AccessToken, kid: str) -> bytes:

@@ -133,12 +133,6 @@ def depth(connection: Connection) -> tuple[int, int]:
     return counts.get(False, 0), counts.get(True, 0)
 
 
-def next_due_at(connection: Connection) -> int | None:
-    """When the next errand is due."""
-    query = select(func.min(outbox.c.next_attempt_at)).where(outbox.c.dead.is_(False))
-    return connection.execute(query).scalar()
-
-
 def _entry(row: Row[Any]) -> OutboxEntry:
     return OutboxEntry(
         id=row.id,

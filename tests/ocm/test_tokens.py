@@ -116,10 +116,6 @@ def test_a_token_response_with_one_defect_is_refused(change):
         response(**change)
 
 
-def test_an_error_is_one_member():
-    assert json.loads(tokens.encode_error(InvalidRequest.code)) == {"error": "invalid_request"}
-
-
 def test_an_access_token_is_a_jwt_that_carries_its_share():
     kid, signed, signature = tokens.split(token())
     KEY.verification_key().verify(signed, signature)
