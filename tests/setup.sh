@@ -21,12 +21,15 @@ litmus litmus
 curl curl
 cadaver cadaver
 mount.davfs davfs2
+/usr/lib/postgresql/*/bin/postgres postgresql
+chromium chromium
 LIST
 }
 
 missing_packages() {
     wanted | while read -r what package; do
-        command -v "$what" >/dev/null 2>&1 || [ -e "$what" ] || printf ' %s' "$package"
+        # shellcheck disable=SC2086  # a path may hold a star
+        command -v "$what" >/dev/null 2>&1 || ls $what >/dev/null 2>&1 || printf ' %s' "$package"
     done
 }
 
