@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := gateway tests bench
+SOURCES := gateway tests bench helm
 
 # Any Python from 3.11 on will do; name another with `make setup PYTHON=/path/to/python3`.
 PYTHON ?=
@@ -29,7 +29,7 @@ install = @set -eu; $(find_python); \
 # `make run` is content with what developers have installed, so that it never undoes it.
 ready = $(if $(wildcard $(VENV)/dev-ready),$(VENV)/dev-ready,$(VENV)/run-ready)
 
-.PHONY: help run setup servers format lint test bench lock clean
+.PHONY: help run setup servers format lint test bench chart lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ test: setup servers lint ## check everything: lint, then all tests against real 
 bench: setup ## measure how fast it is, beside nginx and HAProxy; writes docs/performance.md
 	@sh bench/setup.sh
 	@$(BIN)/python -m bench
+
+chart: setup ## make the chart's schema and page from its values and the configuration model
+	@$(BIN)/python helm/generate.py
 
 lock: build/uv/bin/uv ## choose the newest allowed dependencies and write both lock files
 	@for lock in "--extra demo -o requirements.lock" "--extra dev -o requirements-dev.lock"; do \

@@ -23,6 +23,7 @@ cadaver cadaver
 mount.davfs davfs2
 /usr/lib/postgresql/*/bin/postgres postgresql
 chromium chromium
+promtool prometheus
 LIST
 }
 
