@@ -8,6 +8,7 @@ of each criterion we emit both.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 from urllib.parse import urljoin
 
 from gateway.errors import Malformed
@@ -59,7 +60,8 @@ class Discovery:
     """A discovery document, theirs or ours.
 
     `end_point`, `token_end_point`, `jwks_uri` and `invite_accept_dialog` are absolute URLs, the
-    last three "" when not published. `asked_at` is the origin it came from.
+    last three "" when not published. `asked_at` is the origin it came from. `old_list` says that
+    the list stands under `shareTypes`, as in OCM 1.0.
     """
 
     end_point: str
@@ -73,6 +75,7 @@ class Discovery:
     jwks_uri: str = ""
     invite_accept_dialog: str = ""
     asked_at: str = ""
+    old_list: bool = False
 
     def api(self, name: str) -> str:
         """The URL of one part of the API, such as shares or notifications."""
@@ -134,19 +137,19 @@ def parse(data: bytes, asked_at: str) -> Discovery:
     left out when they are not what they should be; unknown ones are ignored.
     """
     members = json.load_object(data, _MOST_BYTES)
-    enabled, offered = members.get("enabled", True), members.get("resourceTypes")
+    enabled = members.get("enabled", True)
     if not isinstance(enabled, bool):
         raise Malformed("enabled is not a boolean", fields=(("enabled", "must be a boolean"),))
-    if not isinstance(offered, list):
-        raise Malformed(
-            "resourceTypes is not an array", fields=(("resourceTypes", "must be an array"),)
-        )
+    old_list = "resourceTypes" not in members and "shareTypes" in members
+    offered = _entries(members.get("shareTypes" if old_list else "resourceTypes"))
     return Discovery(
         end_point=_end_point(members.get("endPoint")),
         enabled=enabled,
         api_version=_text(members.get("apiVersion")) or "1.0",
         provider=_text(members.get("provider")),
-        resource_types=tuple(map(_offered, filter(_usable, offered[:_MOST_ENTRIES]))),
+        resource_types=tuple(
+            _offered(entry) for entry in offered[:_MOST_ENTRIES] if _usable(entry)
+        ),
         capabilities=frozenset(_texts(members.get("capabilities"))),
         criteria=frozenset(_texts(members.get("criteria"))),
         # A diagram of draft 03 writes tokenEndpoint.
@@ -154,6 +157,7 @@ def parse(data: bytes, asked_at: str) -> Discovery:
         jwks_uri=_url(members.get("jwksUri")),
         invite_accept_dialog=_dialog(members.get("inviteAcceptDialog"), asked_at),
         asked_at=asked_at,
+        old_list=old_list,
     )
 
 
@@ -216,7 +220,20 @@ def _both_spellings(criteria: frozenset[str]) -> list[str]:
     return sorted(emitted)
 
 
-def _usable(entry: object) -> bool:
+def _entries(listed: object) -> list[object]:
+    """The entries of resourceTypes; older Seafiles write an object, of one entry or by name."""
+    if isinstance(listed, dict) and isinstance(listed.get("protocols"), dict):
+        return [listed]
+    if isinstance(listed, dict) and listed:
+        return [{"name": name} | entry for name, entry in listed.items() if isinstance(entry, dict)]
+    if not isinstance(listed, list):
+        raise Malformed(
+            "resourceTypes is not an array", fields=(("resourceTypes", "must be an array"),)
+        )
+    return listed
+
+
+def _usable(entry: object) -> TypeGuard[dict[str, object]]:
     return (
         isinstance(entry, dict)
         and bool(_text(entry.get("name")))
@@ -227,9 +244,9 @@ def _usable(entry: object) -> bool:
 def _offered(entry: dict[str, object]) -> OfferedResourceType:
     protocols = entry["protocols"]
     assert isinstance(protocols, dict)
-    return OfferedResourceType(
-        _text(entry["name"]), tuple(_texts(entry.get("shareTypes"))), protocols
-    )
+    # Entries of OCM 1.0 name no share types; there were only users then.
+    share_types = _texts(entry["shareTypes"]) if "shareTypes" in entry else ["user"]
+    return OfferedResourceType(_text(entry["name"]), tuple(share_types), protocols)
 
 
 def _end_point(value: object) -> str:
