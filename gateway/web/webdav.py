@@ -22,22 +22,21 @@ from gateway.dav.methods import READING, depth
 from gateway.dav.target import RequestPath, Target
 from gateway.errors import (
     CredentialRefused,
-    GatewayError,
     Refused,
     TooLarge,
     Unauthorized,
     Unavailable,
     WrongMethod,
 )
-from gateway.logs import event
 from gateway.model import Permission, ReceivedShare, ResourceType, User
 from gateway.sharing.access import Access
 from gateway.sharing.parties import Parties
 from gateway.sharing.storage import Storage
 from gateway.sharing.visiting import Visiting, Way
 from gateway.upstream.sending import Poured
+from gateway.web.answers import write_answer
 from gateway.web.bodies import Bodies
-from gateway.web.middleware import SERVER, Limits, alarming, visit_of, within
+from gateway.web.middleware import Limits, alarming, visit_of, within
 from gateway.web.requests import chunks_of, read_body
 
 _IDLE_SECONDS = 120
@@ -73,7 +72,7 @@ class Doors:
         """What we share out: token, share, permission, path, storage (draft 03, 8)."""
         target = await self._authorize(request, path)
         async with self._forward(request, path, target, self._storage.send) as answer:
-            return await self._write(request, answer)
+            return await write_answer(request, answer, self._bodies)
 
     async def _authorize(self, request: web.BaseRequest, path: RequestPath) -> Target:
         address = visit_of(request).address
@@ -94,11 +93,11 @@ class Doors:
         way = await self._visiting.open(user, folder, tuple(rest))
         try:
             async with self._forward(request, path, way.target, way.send) as answer:
-                return await self._write(request, answer)
+                return await write_answer(request, answer, self._bodies)
         except CredentialRefused as error:
             way = await self._renewed(request, user, way, error)
         async with self._forward(request, path, way.target, way.send) as answer:
-            return await self._write(request, answer)
+            return await write_answer(request, answer, self._bodies)
 
     async def _renewed(
         self, request: web.BaseRequest, user: User, way: Way, error: CredentialRefused
@@ -152,8 +151,8 @@ class Doors:
                 answer = failure(
                     403, "list one folder at a time", condition="propfind-finite-depth"
                 )
-                return await self._write(request, answer)
-        return await self._write(request, document(207, multistatus(entries, asked)))
+                return await write_answer(request, answer, self._bodies)
+        return await write_answer(request, document(207, multistatus(entries, asked)), self._bodies)
 
     def _body(self, request: web.BaseRequest, target: Target) -> AsyncIterator[bytes] | Poured:
         length = request.content_length
@@ -195,53 +194,6 @@ class Doors:
                     time.monotonic() - started_at
                 )
                 yield answer
-
-    async def _write(self, request: web.BaseRequest, answer: DavAnswer) -> web.StreamResponse:
-        """The answer, head first, then the body as it comes."""
-        plain = isinstance(answer.body, bytes)
-        response = (
-            web.Response(status=answer.status, body=answer.body or None)
-            if isinstance(answer.body, bytes)
-            else web.StreamResponse(status=answer.status)
-        )
-        for name, value in answer.headers:
-            response.headers.add(name, value)
-        if answer.length is not None and not (plain and answer.body):
-            response.headers["Content-Length"] = str(answer.length)
-        if not isinstance(answer.body, bytes):
-            await self._stream(request, response, answer, answer.body)
-        return response
-
-    async def _stream(
-        self,
-        request: web.BaseRequest,
-        response: web.StreamResponse,
-        answer: DavAnswer,
-        body: AsyncIterator[bytes],
-    ) -> None:
-        response.headers["Server"] = SERVER
-        response.headers["X-Request-Id"] = visit_of(request).id
-        sent = metrics.dav_bytes.labels(direction="out")
-        await response.prepare(request)
-        try:
-            if answer.source and self._bodies.worthwhile(request, answer.length):
-                await response.write(b"")  # the head goes out before the first byte of the body
-                sent.inc(answer.length or 0)
-                if await self._bodies.download(request, answer.source):
-                    return
-                async for chunk in answer.source.chunks:
-                    await response.write(chunk)
-            else:
-                async for chunk in body:
-                    sent.inc(len(chunk))
-                    await response.write(chunk)
-        except GatewayError as error:
-            # Ending the response now would make a part look like the whole.
-            event("body.broken", level="warning", error=error.explanation)
-            if request.transport:
-                request.transport.abort()
-            raise ConnectionResetError("the body broke off") from error
-        await response.write_eof()
 
 
 def _entry(tree: tuple[str, ...], share: ReceivedShare) -> Entry:
