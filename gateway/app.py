@@ -26,6 +26,8 @@ from gateway.providers.keys import ProviderKeys
 from gateway.providers.ring import Ring, open_ring
 from gateway.sharing import ours as ours_
 from gateway.sharing.access import Access
+from gateway.sharing.contacts import Contacts
+from gateway.sharing.inviting import Inviting, Terms
 from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import Outbox
@@ -78,6 +80,8 @@ class Gateway:
     sending: Sending
     receiving: Receiving
     visiting: Visiting
+    inviting: Inviting
+    contacts: Contacts
 
 
 @asynccontextmanager
@@ -180,7 +184,15 @@ def _joined(
         sending=Sending(ours, state, others, storage, access, outbox, clock),
         receiving=Receiving(ours, state, others, parties, outbox, clock),
         visiting=Visiting(ours, state, others, clock),
+        inviting=Inviting(ours, state, others, parties, _terms(settings), clock),
+        contacts=Contacts(ours, state, parties, clock),
     )
+
+
+def _terms(settings: Config) -> Terms:
+    """How our users may invite."""
+    days = settings.invites.lifetime_days
+    return Terms(settings.invites.enabled, days and days * 86_400, settings.invites.most_open)
 
 
 def public_server(gateway: Gateway) -> web.Server:
@@ -192,6 +204,7 @@ def public_server(gateway: Gateway) -> web.Server:
         gateway.ring,
         gateway.sending,
         gateway.receiving,
+        gateway.inviting,
         limits,
         body_bytes=settings.limits.ocm_body_bytes,
     )

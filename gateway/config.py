@@ -268,6 +268,7 @@ class ListedUser(Section):
 
     name: str = Field(min_length=1, max_length=255)
     display_name: str = ""
+    email: str = Field(default="", max_length=320)
     password: str = Field(default="", repr=False)
     password_file: FilePath | None = None
 
@@ -313,6 +314,14 @@ class Sharing(Section):
     require_exchange: bool = False
     legacy_access: bool = False
     max_expiration_days: int | None = Field(default=None, ge=1)
+
+
+class Invites(Section):
+    """The Invite Flow."""
+
+    enabled: bool = True
+    lifetime_days: int | None = Field(default=30, ge=1)
+    most_open: int = Field(default=100, ge=1)
 
 
 class Tokens(Section):
@@ -381,6 +390,7 @@ class Config(Section):
     users: Users = Users()
     signatures: Signatures = Signatures()
     sharing: Sharing = Sharing()
+    invites: Invites = Invites()
     tokens: Tokens = Tokens()
     limits: Limits = Limits()
     discovery: Discovery = Discovery()

@@ -154,12 +154,82 @@ class OutboxEntry:
     dead: bool = False
 
 
+class InviteState(StrEnum):
+    """Where an Invite of a local user stands; one that is open may still have expired."""
+
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class SentInvite:
+    """An Invite of a local user. We are the Invite Sender OCM Server (draft 03, 19.3).
+
+    `token` is "" once nobody can accept it any more: then only its hash is kept. `accepted_by` is
+    the OCM Address of the Invite Receiver, `email` where the Invite Message was mailed to.
+    """
+
+    id: str
+    sender: str
+    token: str = field(repr=False)
+    created_at: int
+    expiration_at: int | None = None
+    note: str = ""
+    email: str = ""
+    state: InviteState = InviteState.OPEN
+    accepted_at: int | None = None
+    accepted_by: str = ""
+
+    def open_at(self, now: int) -> bool:
+        """Whether it may be accepted at that second."""
+        fresh = self.expiration_at is None or now < self.expiration_at
+        return self.state is InviteState.OPEN and fresh
+
+
+class ContactSource(StrEnum):
+    """How an OCM Address came into an address book (draft 03, 13.4)."""
+
+    INVITE = "invite"
+    SHARE = "share"
+    DIRECT_ENTRY = "direct entry"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Somebody at another server in the address book of a local user (draft 03, 19.2).
+
+    `user_id` is their identifier at `provider`; `label` is what our user calls them.
+    """
+
+    id: str
+    user: str
+    user_id: str
+    provider: Authority
+    name: str
+    email: str
+    source: ContactSource
+    added_at: int
+    label: str = ""
+
+    @property
+    def address(self) -> str:
+        """Their OCM Address."""
+        return f"{self.user_id}@{self.provider}"
+
+    @property
+    def shown_as(self) -> str:
+        """What our user reads."""
+        return self.label or self.name or self.user_id
+
+
 @dataclass(frozen=True, slots=True)
 class User:
-    """A local user, as the source of users names it."""
+    """A local user, as the source of users names it. `email` is "" where nobody knows it."""
 
     name: str
     display_name: str = ""
+    email: str = ""
 
     @property
     def shown_as(self) -> str:

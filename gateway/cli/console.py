@@ -4,7 +4,9 @@ code."""
 import asyncio
 import json
 import os
+import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -108,3 +110,19 @@ def _code(error: GatewayError) -> int:
     if error.status in _TRY_AGAIN_STATUSES:
         return TRY_AGAIN
     return _CODE_OF_STATUS.get(error.status, FAULT)
+
+
+def until(text: str | None) -> int | None:
+    """Seconds since the epoch of a date, a time, or an interval from now."""
+    if text is None:
+        return None
+    if text.isdigit():
+        return int(text)
+    if text.startswith("+") and text[1:-1].isdigit() and text[-1] in "dhms":
+        unit = {"d": 86_400, "h": 3600, "m": 60, "s": 1}[text[-1]]
+        return int(time.time()) + int(text[1:-1]) * unit
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Malformed(f"{text!r} is not a date, a time or an interval like +30d") from error
+    return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp())

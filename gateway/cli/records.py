@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from gateway.model import OutboxEntry, ReceivedShare, SentShare
+from gateway.model import Contact, OutboxEntry, ReceivedShare, SentInvite, SentShare
 from gateway.ocm.discovery import Discovery, encode
 
 
@@ -49,6 +49,38 @@ def received(share: ReceivedShare) -> dict[str, Any]:
     }
 
 
+def invite(one: SentInvite, invite_string: str) -> dict[str, Any]:
+    """An Invite of a local user, as JSON; it is made to be passed on, so its string is in it."""
+    return {
+        "id": one.id,
+        "state": one.state.value,
+        "sender": one.sender,
+        "inviteString": invite_string,
+        "note": one.note,
+        "email": one.email,
+        "createdAt": one.created_at,
+        "expiration": one.expiration_at,
+        "acceptedAt": one.accepted_at,
+        "acceptedBy": one.accepted_by,
+    }
+
+
+def contact(one: Contact) -> dict[str, Any]:
+    """A contact, as JSON."""
+    return {
+        "id": one.id,
+        "user": one.user,
+        "address": one.address,
+        "userID": one.user_id,
+        "provider": one.provider,
+        "name": one.name,
+        "label": one.label,
+        "email": one.email,
+        "source": one.source.value,
+        "addedAt": one.added_at,
+    }
+
+
 def errand(entry: OutboxEntry) -> dict[str, Any]:
     """An errand in the outbox, as JSON."""
     return {
@@ -88,6 +120,19 @@ def received_line(share: ReceivedShare) -> str:
         f"{share.id}  {share.state.value:9}  {share.folder} for {share.recipient}"
         f"  from {share.sender}  [{rights}]"
     )
+
+
+def invite_line(one: SentInvite) -> str:
+    """An Invite of a local user, in a line."""
+    until = f", until {moment(one.expiration_at)}" if one.expiration_at else ""
+    by = f" by {one.accepted_by}" if one.accepted_by else ""
+    note = f"  {one.note}" if one.note else ""
+    return f"{one.id}  {one.state.value:9}{by}  from {one.sender}{until}{note}"
+
+
+def contact_line(one: Contact) -> str:
+    """A contact, in a line."""
+    return f"{one.id}  {one.shown_as} <{one.address}>  of {one.user}  ({one.source.value})"
 
 
 def moment(seconds: int) -> str:

@@ -1,13 +1,11 @@
 """`ocm-gateway share`: what local users share with people at other servers."""
 
-import time
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.console import REFUSED, ConfigOption, JsonOption, fail, run, show
+from gateway.cli.console import REFUSED, ConfigOption, JsonOption, fail, run, show, until
 from gateway.cli.records import sent, sent_line
 from gateway.errors import Malformed
 from gateway.model import Permission, SentShare, SentState
@@ -48,7 +46,7 @@ def create(
             path=path,
             share_with=share_with.strip(),
             permissions=_permissions(permissions),
-            expiration_at=_moment(expires),
+            expiration_at=until(expires),
             must_exchange_token=exchange,
             description=description,
         )
@@ -122,19 +120,3 @@ def _permissions(text: str) -> frozenset[Permission]:
             f"permissions are read, write and share, not {', '.join(unknown) or 'none'}"
         )
     return frozenset(Permission(word) for word in words)
-
-
-def _moment(text: str | None) -> int | None:
-    """Seconds since the epoch of a date, a time, or an interval from now."""
-    if text is None:
-        return None
-    if text.isdigit():
-        return int(text)
-    if text.startswith("+") and text[1:-1].isdigit() and text[-1] in "dhms":
-        unit = {"d": 86_400, "h": 3600, "m": 60, "s": 1}[text[-1]]
-        return int(time.time()) + int(text[1:-1]) * unit
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Malformed(f"{text!r} is not a date, a time or an interval like +30d") from error
-    return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp())

@@ -1,7 +1,8 @@
-"""Invites as people pass them on (draft 03, 4.4.6): an invite string, or a link.
+"""Invites: as people pass them on (draft 03, 4.4.6), and as servers accept them (4.4.3, 4.4.4).
 
-The string is base64 of token@host, the last @ divides. Mail programs wrap it and web pages drop
-its padding; what it decodes to is what counts. A link has the token as a query parameter.
+An invite is a string, base64 of token@host where the last @ divides, or a link that has the token
+as a query parameter. Mail programs wrap the string and web pages drop its padding; what it
+decodes to is what counts.
 """
 
 import base64
@@ -10,10 +11,14 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
+from pydantic import ValidationError
+
 from gateway.errors import Malformed
 from gateway.model import Authority
+from gateway.ocm import json
 from gateway.ocm.address import authority
 from gateway.ocm.json import encodable, has_control
+from gateway.ocm.wire import AcceptanceMembers, PersonMembers
 
 LONGEST = 4096
 _LINK = re.compile(r"https?://", re.IGNORECASE)
@@ -40,8 +45,94 @@ def parse_invite(text: str) -> Invite:
 
 
 def encode_invite(token: str, provider: Authority) -> str:
-    """The invite string: base64 with padding, on one line."""
-    return base64.b64encode(f"{token}@{provider}".encode()).decode("ascii")
+    """The invite string: URL-safe base64 without padding (OCM-API 1.4), on one line."""
+    return base64.urlsafe_b64encode(f"{token}@{provider}".encode()).decode("ascii").rstrip("=")
+
+
+def fit(token: str, provider: Authority) -> str:
+    """As much of a token as needs no padding in an invite string.
+
+    Of a token out of letters, digits, - and _ the string is then the same in every alphabet, with
+    padding and without: every reader of either generation takes it.
+    """
+    return token[: len(token) - len(f"{token}@{provider}".encode()) % 3]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An Invite Sender or Invite Receiver, as their server introduces them.
+
+    `user_id` is their identifier at that server. `email` is informational and may be "".
+    """
+
+    user_id: str
+    email: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """An Invite Acceptance Request (draft 03, 4.4.3): who accepts which Invite."""
+
+    token: str = field(repr=False)
+    recipient_provider: Authority
+    receiver: Person
+
+
+def parse_acceptance(body: bytes) -> Acceptance:
+    """Read an Invite Acceptance Request. Raises Malformed, naming the members at fault."""
+    try:
+        members = AcceptanceMembers.model_validate(json.load_object(body))
+    except ValidationError as error:
+        raise Malformed("the acceptance is not valid", fields=_faults(error)) from error
+    try:
+        provider = authority(members.recipient_provider)
+    except Malformed as error:
+        raise Malformed(
+            "the acceptance is not valid", fields=(("recipientProvider", error.message),)
+        ) from error
+    return Acceptance(members.token, provider, _person(members, provider))
+
+
+def encode_acceptance(acceptance: Acceptance) -> bytes:
+    """The body of an Invite Acceptance Request: all five members are required."""
+    return json.dump(
+        {"recipientProvider": acceptance.recipient_provider, "token": acceptance.token}
+        | person_members(acceptance.receiver)
+    )
+
+
+def parse_person(body: bytes, provider: Authority) -> Person:
+    """Read an Invite Acceptance Response of that server (draft 03, 4.4.4). Raises Malformed."""
+    try:
+        return _person(PersonMembers.model_validate(json.load_object(body)), provider)
+    except ValidationError as error:
+        raise Malformed("the answer does not say who they are", fields=_faults(error)) from error
+
+
+def person_members(person: Person) -> dict[str, object]:
+    """The members that say who somebody is."""
+    return {"userID": person.user_id, "email": person.email, "name": person.name}
+
+
+def _person(members: PersonMembers, provider: Authority) -> Person:
+    return Person(_identifier(members.user_id, provider), members.email, members.name.strip())
+
+
+def _identifier(user_id: str, provider: Authority) -> str:
+    """A userID without the server's own name behind it, where Reva writes `id@https://host`."""
+    identifier, _, host = user_id.rpartition("@")
+    try:
+        same = authority(host.removeprefix("https://")) == provider
+    except Malformed:
+        same = False
+    return identifier if identifier and same else user_id
+
+
+def _faults(error: ValidationError) -> tuple[tuple[str, str], ...]:
+    """Which members are wrong and why, without their values: one is a secret."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    return tuple((".".join(map(str, fault["loc"])), fault["msg"]) for fault in faults)
 
 
 def _from_string(text: str) -> tuple[str, str]:

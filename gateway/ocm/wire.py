@@ -1,4 +1,4 @@
-"""The members of a Share Creation Notification as JSON has them (draft 03, 6.1).
+"""The members of the API's requests as JSON has them (draft 03, 4.4 and 6.1).
 
 Nothing is coerced: a number is no string and true is no number. Members we do not know are
 ignored, except in `protocol`, where they are further protocols. An optional member that is null
@@ -19,7 +19,7 @@ from pydantic import (
 
 from gateway.errors import Malformed
 from gateway.ocm import json
-from gateway.ocm.address import Address, parse_address
+from gateway.ocm.address import LONGEST_IDENTIFIER, Address, parse_address
 
 LONGEST_SECRET = 4096
 _LARGEST_SECONDS = 1 << 53
@@ -56,6 +56,10 @@ Secret = Annotated[
 ]
 Prose = Annotated[str, StringConstraints(max_length=16_384), AfterValidator(_text)]
 DisplayName = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_text)]
+UserId = Annotated[
+    str, StringConstraints(min_length=1, max_length=LONGEST_IDENTIFIER), AfterValidator(_line)
+]
+Email = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_line)]
 Seconds = Annotated[int, Field(ge=0, le=_LARGEST_SECONDS)]
 
 
@@ -102,3 +106,20 @@ class ShareMembers(BaseModel):
     owner_display_name: DisplayName | None = Field(default=None, alias="ownerDisplayName")
     sender_display_name: DisplayName | None = Field(default=None, alias="senderDisplayName")
     expiration: Seconds | None = None
+
+
+class PersonMembers(BaseModel):
+    """Who an Invite Sender or Invite Receiver is: the whole body of the answer (4.4.4)."""
+
+    model_config = ConfigDict(strict=True)
+
+    user_id: UserId = Field(alias="userID")
+    email: Email
+    name: DisplayName
+
+
+class AcceptanceMembers(PersonMembers):
+    """The whole body of an Invite Acceptance Request (4.4.3)."""
+
+    recipient_provider: Uri = Field(alias="recipientProvider")
+    token: Secret = Field(repr=False)

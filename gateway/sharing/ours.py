@@ -30,6 +30,7 @@ class Ours:
     receives: bool
     wants_signatures: bool
     wants_exchange: bool
+    invites: bool
     has_allowlist: bool
     has_denylist: bool
     longest_share_seconds: int | None
@@ -63,6 +64,7 @@ def from_config(settings: config.Config) -> Ours:
         receives=settings.sharing.receive,
         wants_signatures=settings.signatures.required,
         wants_exchange=settings.sharing.require_exchange,
+        invites=settings.invites.enabled,
         has_allowlist=settings.policy.default == "deny",
         has_denylist=bool(settings.policy.deny),
         longest_share_seconds=(settings.sharing.max_expiration_days or 0) * 86_400 or None,
@@ -88,6 +90,7 @@ def describe(ours: Ours) -> Discovery:
         ),
         capabilities=frozenset(
             {"exchange-token", "http-sig", "notifications", "protocol-object", "webdav-uri"}
+            | ({"invites"} if ours.invites else set())
         ),
         criteria=frozenset(name for name, wanted in criteria.items() if wanted),
         token_end_point=ours.token_end_point,

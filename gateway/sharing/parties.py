@@ -43,7 +43,7 @@ class Parties:
         Raises BackendFailed and its kin when the storage has to be asked and does not answer.
         """
         if listed := self._listed.get(name):
-            return User(listed.name, listed.display_name)
+            return User(listed.name, listed.display_name, listed.email)
         if self._settings.source is config.UserSource.LIST or not self._per_user:
             return None
         try:
@@ -76,7 +76,7 @@ class Parties:
         expected = _password_of(listed) if listed else secrets.token_hex()
         if not hmac.compare_digest(sha256(password.encode()).digest(), _digest(expected)):
             return None
-        return User(listed.name, listed.display_name) if listed else None
+        return User(listed.name, listed.display_name, listed.email) if listed else None
 
     async def _login_at_storage(self, name: str, password: str) -> User | None:
         try:

@@ -6,6 +6,7 @@ from pathlib import Path
 from gateway.store.changes import Changes
 from gateway.store.database import Database
 from gateway.store.instances import Instance
+from gateway.store.invites import Invites
 from gateway.store.shares import ReceivedShares, SentShares
 from gateway.store.vault import Vault, open_vault
 
@@ -18,6 +19,7 @@ class State:
     vault: Vault
     sent: SentShares
     received: ReceivedShares
+    invites: Invites
     changes: Changes
     instance: Instance
 
@@ -43,7 +45,15 @@ async def open_state(folder: Path, database_file: Path, key_file: Path) -> State
         await database.close()
         raise
     instance = Instance(folder)
-    return State(database, vault, SentShares(vault), ReceivedShares(vault), changes, instance)
+    return State(
+        database,
+        vault,
+        SentShares(vault),
+        ReceivedShares(vault),
+        Invites(vault),
+        changes,
+        instance,
+    )
 
 
 def _prepare(folder: Path, database_file: Path, key_file: Path) -> Vault:

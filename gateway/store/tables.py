@@ -89,6 +89,47 @@ outbox = Table(
     Index("outbox_due", "dead", "next_attempt_at"),
 )
 
+invites = Table(
+    "invites",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("sender", String, nullable=False),
+    Column("sealed_token", Text, nullable=False),
+    Column("token_fingerprint", String, nullable=False, unique=True),
+    Column("created_at", Integer, nullable=False),
+    Column("expiration_at", Integer),
+    Column("note", Text, nullable=False),
+    Column("email", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("accepted_at", Integer),
+    Column("accepted_by", String, nullable=False),
+    Index("invites_by_sender", "sender", "created_at"),
+)
+
+acceptances = Table(
+    "acceptances",
+    metadata,
+    Column("user", String, primary_key=True),
+    Column("provider", String, primary_key=True),
+    Column("token_fingerprint", String, primary_key=True),
+    Column("begun_at", Integer, nullable=False),
+)
+
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("user", String, nullable=False),
+    Column("user_id", String, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("email", String, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("source", String, nullable=False),
+    Column("added_at", Integer, nullable=False),
+    UniqueConstraint("user", "provider", "user_id"),
+)
+
 replays = Table(
     "replays",
     metadata,

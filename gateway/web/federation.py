@@ -10,9 +10,10 @@ from aiohttp import web
 
 from gateway.errors import Malformed, TooLarge, Unsupported
 from gateway.httpsig.message import Message
-from gateway.ocm import discovery, notifications, shares, tokens
+from gateway.ocm import discovery, invites, notifications, shares, tokens
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.providers.ring import Ring
+from gateway.sharing.inviting import Inviting
 from gateway.sharing.ours import JWKS_PATH, Ours, describe
 from gateway.sharing.receiving import Receiving
 from gateway.sharing.sending import Sending
@@ -33,6 +34,7 @@ class Federation:
         ring: Ring,
         sending: Sending,
         receiving: Receiving,
+        inviting: Inviting,
         limits: Limits,
         *,
         body_bytes: int,
@@ -41,6 +43,7 @@ class Federation:
         self._ring = ring
         self._sending = sending
         self._receiving = receiving
+        self._inviting = inviting
         self._limits = limits
         self._body_bytes = body_bytes
 
@@ -57,7 +60,7 @@ class Federation:
             f"{api}/shares": Route("ocm.shares", {"POST": self.post_share}),
             f"{api}/notifications": Route("ocm.notifications", {"POST": self.post_notification}),
             f"{api}/token": Route("ocm.token", {"POST": self.post_token}, Manner.OAUTH),
-            f"{api}/invite-accepted": Route("ocm.invites", {"POST": self.post_unsupported}),
+            f"{api}/invite-accepted": Route("ocm.invites", {"POST": self.post_acceptance}),
             f"{api}/request-share": Route("ocm.requests", {"POST": self.post_unsupported}),
         }
 
@@ -104,6 +107,22 @@ class Federation:
         ours = await self._sending.concerns(notification, message)
         role = self._sending if ours else self._receiving
         await role.receive_notification(notification, message)
+
+    async def post_acceptance(self, request: web.BaseRequest) -> web.Response:
+        """Draft 03, 4.4.3: 200 and who had invited; 409 after the first time.
+
+        The 409 to the server that has accepted says once more who had invited: its answer may have
+        been lost.
+        """
+        message = await self._message(request)
+        _expect_json(request)
+        acceptance = invites.parse_acceptance(message.body)
+        welcome = await self._inviting.receive_acceptance(acceptance, message)
+        body = invites.person_members(welcome.sender)
+        if not welcome.repeated:
+            return json_response(body)
+        taken = {"message": "the invite was already accepted", "code": "CONFLICT"}
+        return json_response(taken | body, status=409)
 
     async def post_token(self, request: web.BaseRequest) -> web.Response:
         """Draft 03, 9: the Code Flow."""

@@ -1,0 +1,84 @@
+"""`ocm-gateway contact`: the address books of local users."""
+
+from typing import Annotated
+
+import typer
+
+from gateway.app import Gateway
+from gateway.cli.console import ConfigOption, JsonOption, run, show
+from gateway.cli.records import contact, contact_line
+from gateway.model import Contact
+
+commands = typer.Typer(help="Whom people here know at other servers.", no_args_is_help=True)
+
+UserOption = Annotated[str, typer.Option("--user", "-u", help="The local user.")]
+OwnerOption = Annotated[str | None, typer.Option("--user", "-u", help="Only this local user's.")]
+ContactArgument = Annotated[str, typer.Argument(help="The id of the contact.")]
+
+
+@commands.command("list")
+def list_(
+    user: OwnerOption = None,
+    search: Annotated[str, typer.Option(help="Only those with this in name or address.")] = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the contacts by name."""
+    found = run(config, lambda gateway: gateway.contacts.all(user, search), as_json=as_json)
+    show(
+        [contact(one) for one in found],
+        lambda: [contact_line(one) for one in found] or ["Nobody is known."],
+        as_json=as_json,
+    )
+
+
+@commands.command("add")
+def add(
+    user: UserOption,
+    address: Annotated[str, typer.Argument(help="Who: user@host[:port].")],
+    name: Annotated[str, typer.Option(help="What to call them.")] = "",
+    email: Annotated[str, typer.Option(help="Their mail address, for information.")] = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Enter somebody's OCM Address."""
+
+    async def work(gateway: Gateway) -> Contact:
+        return await gateway.contacts.add(user, address.strip(), name=name, email=email)
+
+    _show(run(config, work, as_json=as_json), as_json=as_json)
+
+
+@commands.command("rename")
+def rename(
+    contact_id: ContactArgument,
+    name: Annotated[str, typer.Argument(help='What to call them; "" for their own name.')],
+    user: OwnerOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Call a contact otherwise."""
+
+    async def work(gateway: Gateway) -> Contact:
+        return await gateway.contacts.rename(contact_id, name, user=user)
+
+    _show(run(config, work, as_json=as_json), as_json=as_json)
+
+
+@commands.command("remove")
+def remove(
+    contact_id: ContactArgument,
+    user: OwnerOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Forget a contact. Nobody is told."""
+
+    async def work(gateway: Gateway) -> Contact:
+        return await gateway.contacts.remove(contact_id, user=user)
+
+    _show(run(config, work, as_json=as_json), as_json=as_json)
+
+
+def _show(one: Contact, *, as_json: bool) -> None:
+    show(contact(one), lambda: [contact_line(one)], as_json=as_json)

@@ -1,0 +1,136 @@
+"""`ocm-gateway invite`: how local users and people at other servers come to know each other."""
+
+from typing import Annotated
+
+import typer
+
+from gateway.app import Gateway
+from gateway.cli.console import ConfigOption, JsonOption, fail, run, show, until
+from gateway.cli.records import contact, contact_line, invite, invite_line
+from gateway.errors import GatewayError, Malformed
+from gateway.model import Contact, SentInvite
+from gateway.ocm.invites import parse_invite
+
+commands = typer.Typer(help="Invite people at other servers.", no_args_is_help=True)
+
+Shown = tuple[SentInvite, str]
+"""An Invite and its invite string."""
+
+UserOption = Annotated[str, typer.Option("--user", "-u", help="The local user.")]
+SenderOption = Annotated[str | None, typer.Option("--user", "-u", help="Only this local user's.")]
+InviteArgument = Annotated[str, typer.Argument(help="The id of the invite.")]
+
+
+@commands.command("create")
+def create(
+    user: UserOption,
+    note: Annotated[str, typer.Option(help="A note, for the inviter and the invited.")] = "",
+    expires: Annotated[
+        str | None,
+        typer.Option(help="Until when: 2027-01-31, 2027-01-31T12:00:00Z, seconds, or +30d/+12h."),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an invite. Whoever gets its string first may accept it."""
+    try:
+        expiration_at = until(expires)
+    except Malformed as error:
+        fail(error, as_json=as_json)
+
+    async def work(gateway: Gateway) -> Shown:
+        made = await gateway.inviting.create_invite(user, note=note, expiration_at=expiration_at)
+        return made, gateway.inviting.string_of(made)
+
+    _show(run(config, work, as_json=as_json), as_json=as_json)
+
+
+@commands.command("list")
+def list_(
+    user: SenderOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """List the invites, the newest first."""
+
+    async def work(gateway: Gateway) -> list[Shown]:
+        invites = await gateway.inviting.all(user)
+        return [(one, gateway.inviting.string_of(one)) for one in invites]
+
+    found = run(config, work, as_json=as_json)
+    show(
+        [invite(*one) for one in found],
+        lambda: [invite_line(one) for one, _ in found] or ["Nobody was invited."],
+        as_json=as_json,
+    )
+
+
+@commands.command("show")
+def show_(
+    invite_id: InviteArgument,
+    user: SenderOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one invite with its invite string."""
+
+    async def work(gateway: Gateway) -> Shown:
+        found = await gateway.inviting.by_id(invite_id, sender=user)
+        return found, gateway.inviting.string_of(found)
+
+    _show(run(config, work, as_json=as_json), as_json=as_json)
+
+
+@commands.command("withdraw")
+def withdraw(
+    invite_id: InviteArgument,
+    user: SenderOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take an invite back, before somebody accepts it."""
+
+    async def work(gateway: Gateway) -> Shown:
+        return await gateway.inviting.withdraw(invite_id, sender=user), ""
+
+    _show(run(config, work, as_json=as_json), as_json=as_json)
+
+
+@commands.command("resend")
+def resend(
+    invite_id: InviteArgument,
+    user: SenderOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let an invite last anew, even one that has expired."""
+
+    async def work(gateway: Gateway) -> Shown:
+        renewed = await gateway.inviting.renew(invite_id, sender=user)
+        return renewed, gateway.inviting.string_of(renewed)
+
+    _show(run(config, work, as_json=as_json), as_json=as_json)
+
+
+@commands.command("accept")
+def accept(
+    user: UserOption,
+    text: Annotated[str, typer.Argument(help="The invite string, or the link.")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Accept an invite of somebody at another server: they become a contact."""
+    try:
+        wanted = parse_invite(text)
+    except GatewayError as error:
+        fail(error, as_json=as_json)
+
+    async def work(gateway: Gateway) -> Contact:
+        return await gateway.inviting.accept_invite(user, wanted)
+
+    made = run(config, work, as_json=as_json)
+    show(contact(made), lambda: [contact_line(made)], as_json=as_json)
+
+
+def _show(shown: Shown, *, as_json: bool) -> None:
+    found, text = shown
+    lines = [invite_line(found), *([text] if text else [])]
+    show(invite(found, text), lambda: lines, as_json=as_json)

@@ -1,0 +1,84 @@
+"""The address books of local users (draft 03, 4.4.5): whom they know at other servers."""
+
+import uuid
+from collections.abc import Callable
+from functools import partial
+
+from gateway.errors import Malformed, NotFound
+from gateway.logs import event
+from gateway.model import Contact, ContactSource
+from gateway.ocm.address import parse_address
+from gateway.ocm.json import has_control
+from gateway.sharing.ours import Ours
+from gateway.sharing.parties import Parties
+from gateway.store import contacts
+from gateway.store.state import State
+
+_LONGEST_LABEL = 255
+
+
+class Contacts:
+    """What a user may do with an address book."""
+
+    def __init__(
+        self, ours: Ours, state: State, parties: Parties, clock: Callable[[], int]
+    ) -> None:
+        self._ours = ours
+        self._state = state
+        self._parties = parties
+        self._clock = clock
+
+    async def add(self, user: str, address: str, *, name: str = "", email: str = "") -> Contact:
+        """Direct entry (draft 03, 4.1). One who is known already stays who they are.
+
+        Raises Malformed for what is no OCM Address of another server, NotFound for an unknown user.
+        """
+        wanted = parse_address(address)
+        if wanted.authority == self._ours.authority:
+            raise Malformed(f"{wanted} is a user of this server; OCM is for other servers")
+        if await self._parties.find(user) is None:
+            raise NotFound(f"there is no user {user} here")
+        contact = Contact(
+            id=str(uuid.uuid4()),
+            user=user,
+            user_id=wanted.identifier,
+            provider=wanted.authority,
+            name="",
+            email=_text(email),
+            source=ContactSource.DIRECT_ENTRY,
+            added_at=self._clock(),
+            label=_text(name),
+        )
+        return await self._state.database.write(partial(contacts.put, contact=contact))
+
+    async def by_id(self, contact_id: str, *, user: str | None = None) -> Contact:
+        """One contact, of that user if one is given; NotFound otherwise."""
+        contact = await self._state.database.read(partial(contacts.by_id, contact_id=contact_id))
+        if user is not None and contact.user != user:
+            raise NotFound("there is no such contact")
+        return contact
+
+    async def all(self, user: str | None = None, search: str = "") -> list[Contact]:
+        """The contacts of one user, or of all, by name; `search` finds in names and addresses."""
+        return await self._state.database.read(partial(contacts.all_of, user=user, search=search))
+
+    async def rename(self, contact_id: str, label: str, *, user: str | None = None) -> Contact:
+        """Call a contact otherwise; "" goes back to how they call themselves."""
+        await self.by_id(contact_id, user=user)
+        relabel = partial(contacts.relabel, contact_id=contact_id, label=_text(label))
+        await self._state.database.write(relabel)
+        return await self.by_id(contact_id)
+
+    async def remove(self, contact_id: str, *, user: str | None = None) -> Contact:
+        """Forget a contact; the other side is not told (4.4.5). Shares stay as they are."""
+        contact = await self.by_id(contact_id, user=user)
+        await self._state.database.write(partial(contacts.remove, contact_id=contact_id))
+        event("contact.removed", user=contact.user, server=contact.provider)
+        return contact
+
+
+def _text(text: str) -> str:
+    cleaned = text.strip()
+    if len(cleaned) > _LONGEST_LABEL or has_control(cleaned):
+        raise Malformed("a name is one line of at most 255 characters")
+    return cleaned

@@ -1,0 +1,110 @@
+"""Address books: whom local users know at other servers."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+
+from gateway.errors import NotFound
+from gateway.model import Authority, Contact, ContactSource
+from gateway.store.tables import contacts
+
+
+def put(connection: Connection, contact: Contact) -> Contact:
+    """Keep a contact; one that is known already gets what is new, and keeps its id and label.
+
+    An invite outranks what a contact came from before.
+    """
+    known = find(connection, contact.user, contact.provider, contact.user_id)
+    if known is None:
+        connection.execute(
+            insert(contacts).values(
+                id=contact.id,
+                user=contact.user,
+                user_id=contact.user_id,
+                provider=contact.provider,
+                name=contact.name,
+                email=contact.email,
+                label=contact.label,
+                source=contact.source,
+                added_at=contact.added_at,
+            )
+        )
+        return contact
+    invited = ContactSource.INVITE in (contact.source, known.source)
+    connection.execute(
+        update(contacts)
+        .where(contacts.c.id == known.id)
+        .values(
+            name=contact.name or known.name,
+            email=contact.email or known.email,
+            label=contact.label or known.label,
+            source=ContactSource.INVITE if invited else known.source,
+        )
+    )
+    return by_id(connection, known.id)
+
+
+def find(connection: Connection, user: str, provider: Authority, user_id: str) -> Contact | None:
+    """The contact of a local user with that OCM Address."""
+    query = select(contacts).where(
+        contacts.c.user == user,
+        contacts.c.provider == provider,
+        contacts.c.user_id == user_id,
+    )
+    row = connection.execute(query).one_or_none()
+    return _contact(row) if row else None
+
+
+def by_id(connection: Connection, contact_id: str) -> Contact:
+    """The contact of that id; NotFound when there is none."""
+    row = connection.execute(select(contacts).where(contacts.c.id == contact_id)).one_or_none()
+    if row is None:
+        raise NotFound("there is no such contact")
+    return _contact(row)
+
+
+def all_of(connection: Connection, user: str | None, search: str = "") -> list[Contact]:
+    """The contacts of one user, or of all, by name; `search` finds in names and addresses."""
+    query = select(contacts).order_by(func.lower(contacts.c.name), contacts.c.id)
+    if user is not None:
+        query = query.where(contacts.c.user == user)
+    if search:
+        columns = (
+            contacts.c.name,
+            contacts.c.label,
+            contacts.c.email,
+            contacts.c.user_id + "@" + contacts.c.provider,
+        )
+        query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
+    return [_contact(row) for row in connection.execute(query)]
+
+
+def at(connection: Connection, provider: Authority, user_id: str) -> list[Contact]:
+    """Every local user's contact of that OCM Address."""
+    query = select(contacts).where(contacts.c.provider == provider, contacts.c.user_id == user_id)
+    return [_contact(row) for row in connection.execute(query)]
+
+
+def relabel(connection: Connection, contact_id: str, label: str) -> None:
+    """Call a contact so."""
+    connection.execute(update(contacts).where(contacts.c.id == contact_id).values(label=label))
+
+
+def remove(connection: Connection, contact_id: str) -> bool:
+    """Forget a contact; whether there was one."""
+    done = connection.execute(delete(contacts).where(contacts.c.id == contact_id))
+    return done.rowcount == 1
+
+
+def _contact(row: Row[Any]) -> Contact:
+    return Contact(
+        id=row.id,
+        user=row.user,
+        user_id=row.user_id,
+        provider=Authority(row.provider),
+        name=row.name,
+        email=row.email,
+        source=ContactSource(row.source),
+        added_at=row.added_at,
+        label=row.label,
+    )
