@@ -7,6 +7,7 @@ from gateway.cli import contact, discover, invite, keys, outbox, received, share
 from gateway.cli.check import check
 from gateway.cli.demo import demo
 from gateway.cli.serve import serve
+from gateway.cli.simulate import simulate
 
 app = typer.Typer(
     help="Open Cloud Mesh for WebDAV storage that lacks it.",
@@ -16,6 +17,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(check)
 app.command()(demo)
+app.command()(simulate)
 app.add_typer(share.commands, name="share")
 app.add_typer(received.commands, name="received")
 app.add_typer(invite.commands, name="invite")

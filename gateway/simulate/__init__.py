@@ -1,0 +1,1 @@
+"""Deployed OCM Servers played by one small server and one table: for tests and rehearsals."""
