@@ -1,5 +1,7 @@
 """`ocm-gateway outbox`: what has not reached another server yet."""
 
+from typing import Annotated
+
 import typer
 
 from gateway.app import Gateway
@@ -30,3 +32,30 @@ def list_(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         lambda: [line(entry) for entry in entries] or ["The outbox is empty."],
         as_json=as_json,
     )
+
+
+EntryArgument = Annotated[str, typer.Argument(help="The id of the errand.")]
+
+
+@commands.command("retry")
+def retry(entry: EntryArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Try an errand now, also one that was given up."""
+
+    async def again(gateway: Gateway) -> OutboxEntry | None:
+        await gateway.outbox.retry(entry)
+        left = await gateway.state.database.read(outbox.all_entries)
+        return next((one for one in left if one.id == entry), None)
+
+    left = run(config, again, as_json=as_json)
+
+    def lines() -> list[str]:
+        return [f"It failed again: {left.last_error}"] if left else ["Done."]
+
+    show({"done": left is None, "errand": left and errand(left)}, lines, as_json=as_json)
+
+
+@commands.command("drop")
+def drop(entry: EntryArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Forget an errand for good; a share that was not delivered yet counts as refused."""
+    dropped = run(config, lambda gateway: gateway.outbox.drop(entry), as_json=as_json)
+    show(errand(dropped), lambda: [f"Dropped {dropped.errand.value}."], as_json=as_json)

@@ -52,10 +52,11 @@ _AT_ONCE = 8
 @dataclass(frozen=True, slots=True)
 class Carrier:
     """Who runs one kind of errand: `carry` raises when it fails, `give_up` is told when that is
-    for good."""
+    for good, `revive` when somebody wants it tried again after that."""
 
     carry: Callable[[OutboxEntry], Awaitable[None]]
     give_up: Callable[[OutboxEntry, str], Awaitable[None]]
+    revive: Callable[[OutboxEntry], Awaitable[None]] | None = None
 
 
 class Outbox:
@@ -88,6 +89,35 @@ class Outbox:
         entry = await self._claim(only=entry_id)
         if entry:
             await self._run(entry)
+
+    async def by_id(self, entry_id: str) -> OutboxEntry:
+        """One errand that is not done. Raises NotFound."""
+        return await self._state.database.read(partial(outbox.by_id, entry_id=entry_id))
+
+    async def about(self, share: str) -> list[OutboxEntry]:
+        """The errands about one share that are not done, in order."""
+        return await self._state.database.read(partial(outbox.all_entries, share=share))
+
+    async def retry(self, entry_id: str) -> None:
+        """Try an errand now, one that was given up as if it were new. Raises NotFound."""
+        entry = await self.by_id(entry_id)
+        revive = self._carriers[entry.errand].revive
+        if entry.dead:
+            if revive:  # before the errand can be claimed, so that it finds what it is about alive
+                await revive(entry)
+            await self._state.database.write(
+                partial(outbox.renew, entry_id=entry_id, now=self._clock())
+            )
+        await self.attempt(entry_id)
+
+    async def drop(self, entry_id: str) -> OutboxEntry:
+        """Forget an errand for good. Raises NotFound."""
+        entry = await self.by_id(entry_id)
+        if not entry.dead:
+            await self._carriers[entry.errand].give_up(entry, "dropped by the operator")
+        await self._state.database.write(partial(outbox.finish, entry_id=entry_id))
+        event("outbox.dropped", errand=entry.errand, provider=entry.provider, share=entry.share)
+        return entry
 
     async def work(self) -> None:
         """Run errands as they fall due, until cancelled."""

@@ -89,7 +89,7 @@ class Sending:
         self._clock = clock
         outbox_.employ(
             {
-                Errand.SHARE: Carrier(self._deliver, self._undelivered),
+                Errand.SHARE: Carrier(self._deliver, self._undelivered, self._redeliver),
                 Errand.SHARE_UNSHARED: Carrier(self._tell_unshared, notices.ignore),
             }
         )
@@ -253,6 +253,16 @@ class Sending:
                 state=SentState.REFUSED,
                 out_of=(SentState.PENDING,),
                 reason=reason,
+            )
+        )
+
+    async def _redeliver(self, entry: OutboxEntry) -> None:
+        await self._state.database.write(
+            partial(
+                self._state.sent.move,
+                provider_id=entry.share,
+                state=SentState.PENDING,
+                out_of=(SentState.REFUSED,),
             )
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
+from gateway.errors import NotFound
 from gateway.model import Authority, Errand, OutboxEntry
 from gateway.store.tables import outbox
 
@@ -102,6 +103,15 @@ def bury(connection: Connection, entry_id: str, error: str) -> None:
     )
 
 
+def renew(connection: Connection, entry_id: str, now: int) -> None:
+    """Make an errand that was given up a new one."""
+    connection.execute(
+        update(outbox)
+        .where(outbox.c.id == entry_id, outbox.c.dead.is_(True))
+        .values(dead=False, attempts=0, created_at=now, next_attempt_at=now, leased_by=None)
+    )
+
+
 def hurry(connection: Connection, provider: Authority, now: int) -> None:
     """Try a provider's errands now: it has just spoken to us, so it is there."""
     connection.execute(
@@ -121,9 +131,20 @@ def find(connection: Connection, share: str, errand: Errand) -> OutboxEntry | No
     return _entry(row) if row else None
 
 
-def all_entries(connection: Connection) -> list[OutboxEntry]:
-    """Every errand that is not done, in order."""
-    return [_entry(row) for row in connection.execute(select(outbox).order_by(outbox.c.position))]
+def by_id(connection: Connection, entry_id: str) -> OutboxEntry:
+    """The errand of that id; NotFound when it is done, or never was."""
+    row = connection.execute(select(outbox).where(outbox.c.id == entry_id)).one_or_none()
+    if row is None:
+        raise NotFound("there is no such errand")
+    return _entry(row)
+
+
+def all_entries(connection: Connection, share: str | None = None) -> list[OutboxEntry]:
+    """Every errand that is not done, or those about one share, in order."""
+    query = select(outbox).order_by(outbox.c.position)
+    if share is not None:
+        query = query.where(outbox.c.share == share)
+    return [_entry(row) for row in connection.execute(query)]
 
 
 def depth(connection: Connection) -> tuple[int, int]:

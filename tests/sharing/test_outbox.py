@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.errors import Unavailable
+from gateway.errors import NotFound, Unavailable
 from gateway.model import Errand, SentState
 from gateway.sharing.outbox import Carrier
 from gateway.store import outbox
@@ -166,3 +166,27 @@ async def test_our_own_troubles_pass(gateway, peer, error):
 
     gateway.outbox.employ({Errand.SHARE: Carrier(fail, give_up)})
     assert (await create_share(gateway, peer)).state is SentState.PENDING
+
+
+async def test_what_was_given_up_is_delivered_when_somebody_retries_it(gateway, peer):
+    peer.on(SHARES, Answer(403), Answer(201))
+    share = await create_share(gateway, peer)
+    assert await state_of(gateway, share) is SentState.REFUSED
+    [entry] = await gateway.outbox.about(share.provider_id)
+    assert entry.dead
+    await gateway.outbox.retry(entry.id)
+    assert await state_of(gateway, share) is SentState.SENT
+    assert await entries(gateway) == []
+    one, two = peer.requests(SHARES)
+    assert one.body == two.body
+
+
+async def test_a_dropped_errand_is_never_run_and_its_share_is_refused(gateway, peer):
+    peer.on(SHARES, Answer(503))
+    share = await create_share(gateway, peer)
+    [entry] = await entries(gateway)
+    await gateway.outbox.drop(entry.id)
+    assert await state_of(gateway, share) is SentState.REFUSED
+    assert await entries(gateway) == []
+    with pytest.raises(NotFound):
+        await gateway.outbox.retry(entry.id)
