@@ -20,6 +20,7 @@ from gateway.logs import event
 from gateway.ocm.address import authority
 from gateway.policy import doorkeeper
 from gateway.providers.client import ProviderClient
+from gateway.providers.dialects import Dialects
 from gateway.providers.discovery import Discoveries
 from gateway.providers.identity import Identity
 from gateway.providers.keys import ProviderKeys
@@ -144,7 +145,13 @@ def _others(
         heard=outbox.heard,
     )
     client = ProviderClient(guarded, ring, clock, provider_seconds=seconds)
-    return Others(keeper, discoveries, identity, client, guarded)
+    dialects = Dialects(
+        state.database,
+        settings.dialects,
+        clock,
+        legacy_access=settings.sharing.legacy_access,
+    )
+    return Others(keeper, discoveries, identity, client, guarded, dialects)
 
 
 def _joined(
@@ -164,12 +171,12 @@ def _joined(
         state,
         ring,
         others.doorkeeper,
+        others.dialects,
         storage,
         clock,
         lifetime_seconds=(
             settings.testing.token_lifetime_seconds or settings.tokens.lifetime_seconds
         ),
-        legacy=settings.sharing.legacy_access,
     )
     return Gateway(
         settings=settings,

@@ -26,6 +26,7 @@ from pydantic import (
 from yarl import URL
 
 from gateway.errors import GatewayError
+from gateway.model import DialectName
 
 _BETWEEN = "; "
 """Between the contradictions of one configuration, which pydantic reports as one fault."""
@@ -312,7 +313,7 @@ class Sharing(Section):
     send: bool = True
     receive: bool = True
     require_exchange: bool = False
-    legacy_access: bool = False
+    legacy_access: bool | Literal["auto"] = "auto"
     max_expiration_days: int | None = Field(default=None, ge=1)
 
 
@@ -322,6 +323,24 @@ class Invites(Section):
     enabled: bool = True
     lifetime_days: int | None = Field(default=30, ge=1)
     most_open: int = Field(default=100, ge=1)
+
+
+class KnownServer(Section):
+    """How a server, or all below a suffix, is spoken to, where the operator knows better."""
+
+    server: DomainPattern
+    dialect: DialectName | None = None
+    legacy_access: bool | None = None
+    unsigned_exchange: bool = False
+
+
+class Dialects(Section):
+    """Older servers: what is published for them, and who they are."""
+
+    status_php: bool = False
+    ocs_provider: bool = False
+    webdav_receive: bool = False
+    servers: tuple[KnownServer, ...] = ()
 
 
 class Tokens(Section):
@@ -391,6 +410,7 @@ class Config(Section):
     signatures: Signatures = Signatures()
     sharing: Sharing = Sharing()
     invites: Invites = Invites()
+    dialects: Dialects = Dialects()
     tokens: Tokens = Tokens()
     limits: Limits = Limits()
     discovery: Discovery = Discovery()

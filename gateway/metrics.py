@@ -44,6 +44,14 @@ backend_latency = Histogram(
 backend_failures = Counter(
     "ocm_backend_failures", "Requests the storage did not answer properly.", ["reason"]
 )
+dialects = Counter(
+    "ocm_dialects",
+    "Shares sent and shares opened, by the other server's dialect.",
+    ["dialect", "use"],
+)
+tolerated = Counter(
+    "ocm_tolerated", "What older servers sent and was read for what it means.", ["form"]
+)
 dav_bytes = Counter("ocm_dav_bytes", "Bytes of WebDAV bodies moved.", ["direction"])
 rate_limited = Counter("ocm_rate_limited", "Requests refused for their number.", ["scope"])
 build = Gauge("ocm_build_info", "The version that runs.", ["version"], multiprocess_mode="livemax")

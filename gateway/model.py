@@ -27,6 +27,24 @@ class ResourceType(StrEnum):
     FOLDER = "folder"
 
 
+class DialectName(StrEnum):
+    """The rows of the table of dialects (`ocm/dialects.py`)."""
+
+    OPENCLOUDMESH_GO = "opencloudmesh-go"
+    NEXTCLOUD_30 = "nextcloud-30"
+    NEXTCLOUD_34 = "nextcloud-34"
+    NEXTCLOUD_35 = "nextcloud-35"
+    OWNCLOUD_10 = "owncloud-10"
+    OCIS = "ocis"
+    OPENCLOUD = "opencloud"
+    REVA = "reva"
+    SEAFILE = "seafile"
+    DRAFT_03 = "draft-03"
+    DRAFT_05 = "draft-05"
+    OCM_1_0 = "ocm-1.0"
+    VAGUE = "vague"
+
+
 class SentState(StrEnum):
     """Where a Share that we send stands."""
 
@@ -59,7 +77,9 @@ class SentShare:
     `provider_id` is also the id in its WebDAV address. `resource` is the path of the Resource
     below its owner's storage root, as decoded segments. Expiration None means never;
     `must_exchange_token` None means that it is settled at delivery, by what the Receiving Server
-    can.
+    can. `form` is the one in which it was announced, "" before; it is not announced in another
+    one afterwards. `at_root` says that the Receiving Server comes to the WebDAV root, without the
+    id.
     """
 
     provider_id: str
@@ -77,6 +97,8 @@ class SentShare:
     description: str = ""
     state: SentState = SentState.PENDING
     reason: str = ""
+    form: str = ""
+    at_root: bool = False
 
     @property
     def name(self) -> str:
@@ -124,6 +146,21 @@ class ReceivedShare:
     def live_at(self, now: int) -> bool:
         """Whether it has not expired at that second."""
         return self.expiration_at is None or now < self.expiration_at
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What we learnt of how a server is spoken to, by what it took and what it refused.
+
+    `dialect` is its row in the table of dialects, `form` how it took a Share, `approach` how its
+    own Shares are reached; the last two "" while the row was right.
+    """
+
+    provider: Authority
+    dialect: str
+    form: str
+    approach: str
+    learnt_at: int
 
 
 class Errand(StrEnum):

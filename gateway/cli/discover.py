@@ -6,8 +6,10 @@ import typer
 
 from gateway.app import Gateway
 from gateway.cli.console import ConfigOption, JsonOption, run, show
+from gateway.cli.dialects import spoken
 from gateway.cli.records import found
 from gateway.ocm.address import authority
+from gateway.providers.dialects import Speech
 from gateway.providers.discovery import Found
 
 
@@ -18,12 +20,13 @@ def discover(
 ) -> None:
     """Ask a server for its discovery document, as policy allows."""
 
-    async def ask(gateway: Gateway) -> Found:
+    async def ask(gateway: Gateway) -> tuple[Found, Speech]:
         provider = authority(host)
         gateway.others.doorkeeper.admit_provider(provider)
-        return await gateway.others.discoveries.find(provider, afresh=True)
+        answer = await gateway.others.discoveries.find(provider, afresh=True)
+        return answer, await gateway.others.dialects.speech(provider, answer.document)
 
-    answer = run(config, ask, as_json=as_json)
+    answer, speech = run(config, ask, as_json=as_json)
     document = answer.document
 
     def lines() -> list[str]:
@@ -36,6 +39,9 @@ def discover(
             f"  criteria      {' '.join(sorted(document.criteria)) or '-'}",
             f"  tokens        {document.token_end_point or '-'}",
             f"  keys          {document.jwks_uri or '-'}",
+            f"  dialect       {speech.dialect.name} ({speech.dialect.title}), by {speech.source}",
+            f"  shares as     {' then '.join(speech.forms)}",
         ]
 
-    show({"url": answer.url, "discovery": found(document)}, lines, as_json=as_json)
+    facts = {"url": answer.url, "discovery": found(document), "dialect": spoken(speech)}
+    show(facts, lines, as_json=as_json)

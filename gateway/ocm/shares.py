@@ -110,6 +110,11 @@ def check_supported(share: NewShare) -> WebDav:
 
 def encode(share: NewShare) -> bytes:
     """The body of the request: with a uri in the form `multi`, without one in that of 1.0."""
+    return json.dump(members(share))
+
+
+def members(share: NewShare) -> dict[str, object]:
+    """What `encode` writes."""
     members: dict[str, object] = {
         "shareWith": str(share.share_with),
         "name": share.name,
@@ -128,7 +133,7 @@ def encode(share: NewShare) -> bytes:
     members |= {name: text for name, text in optional.items() if text}
     if share.expiration is not None:
         members["expiration"] = share.expiration
-    return json.dump(members)
+    return members
 
 
 def encode_created(recipient_display_name: str) -> bytes:

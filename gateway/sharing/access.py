@@ -17,6 +17,7 @@ from gateway.model import Permission, ResourceType, SentShare
 from gateway.ocm import tokens
 from gateway.ocm.tokens import AccessToken, TokenResponse
 from gateway.policy.doorkeeper import Doorkeeper
+from gateway.providers.dialects import Dialects
 from gateway.providers.ring import Ring
 from gateway.sharing.credentials import basic_pair
 from gateway.sharing.ours import Ours
@@ -38,13 +39,12 @@ class Access:
         state: State,
         ring: Ring,
         doorkeeper: Doorkeeper,
+        dialects: Dialects,
         storage: Storage,
         clock: Callable[[], int],
         *,
         lifetime_seconds: int,
-        legacy: bool = False,
     ) -> None:
-        """`legacy` takes the secret as Basic user name, for Shares that need no exchange."""
         self._ours = ours
         self._state = state
         self._ring = ring
@@ -52,7 +52,8 @@ class Access:
         self._storage = storage
         self._clock = clock
         self._lifetime_seconds = lifetime_seconds
-        self._legacy = legacy
+        self._dialects = dialects
+        self._challenges = (_CHALLENGE, _BASIC_CHALLENGE) if dialects.any_legacy else (_CHALLENGE,)
         self._known: Remembered[SentShare | None] = Remembered(state)
         self._verified: dict[str, AccessToken] = {}
         self._keys = {key.kid: key.verification_key() for key in ring.published}
@@ -83,15 +84,16 @@ class Access:
     async def authorize(self, authorizations: Sequence[str], path: RequestPath) -> Target:
         """Where a request with these Authorization headers may go.
 
-        `path` lies below the door: its first segment is the id of the Share; with a legacy Basic
-        credential the id may be left out, since the secret alone selects the Share. Raises
+        `path` lies below the door: its first segment is the id of the Share. With a legacy Basic
+        credential the id may be left out, since the secret alone selects the Share; so it may by
+        servers that know the root alone. Raises
         Unauthorized (401) for a credential that proves nothing, NotFound for a Share that ended or
         is another one, Refused for a server that is denied now.
         """
         credential, basic = self._credential(authorizations)
         share = await self._proven(credential, basic)
         named = path.segments[:1] == (share.provider_id,)
-        if not (named or basic) or not share.opens_at(self._clock()):
+        if not (named or basic or share.at_root) or not share.opens_at(self._clock()):
             raise NotFound("there is no such share")
         self._doorkeeper.admit_provider(share.receiving_server)
         return self._target(share, path.segments[1:] if named else path.segments, named=named)
@@ -124,20 +126,19 @@ class Access:
         The scheme in any case (RFC 6750 2.1). Basic, with the secret as the user name, is what
         servers before tokens send (draft 03, 8 step 5), and taken only where that is switched on.
         """
-        challenges = (_CHALLENGE, _BASIC_CHALLENGE) if self._legacy else (_CHALLENGE,)
         if not authorizations:
-            raise Unauthorized("a token is needed", challenges=challenges)
+            raise Unauthorized("a token is needed", challenges=self._challenges)
         if len(authorizations) > 1:
             raise Malformed("more than one Authorization header")
         scheme, _, credential = authorizations[0].partition(" ")
         credential = credential.strip()
         if scheme.lower() == "bearer" and credential:
             return credential, False
-        if scheme.lower() == "basic" and self._legacy:
+        if scheme.lower() == "basic" and self._dialects.any_legacy:
             name, _ = basic_pair(authorizations[0])
             if name:
                 return name, True
-        raise Unauthorized("a bearer token is needed", challenges=challenges)
+        raise Unauthorized("a bearer token is needed", challenges=self._challenges)
 
     async def _proven(self, bearer: str, basic: bool) -> SentShare:
         """The Share that a credential speaks for. A token is no user name."""
@@ -154,6 +155,8 @@ class Access:
             raise _unauthorized("the token is not valid")
         if share.must_exchange_token is not False:
             raise _unauthorized("the secret of this share has to be exchanged for a token")
+        if basic and not self._dialects.opens_for_secret(share):
+            raise _unauthorized("this share is not opened by a user name")
         return share
 
     def _read(self, bearer: str) -> AccessToken | None:

@@ -7,6 +7,7 @@ from gateway.model import Authority
 from gateway.ocm import json
 from gateway.policy.doorkeeper import Doorkeeper
 from gateway.providers.client import ProviderClient, Reply
+from gateway.providers.dialects import Dialects
 from gateway.providers.discovery import Discoveries
 from gateway.providers.identity import Identity
 from gateway.transport import Guarded
@@ -16,13 +17,14 @@ PASSING_STATUSES = frozenset({408, 425, 429})
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """Policy, discovery, proof of identity, signed posts, and the bare way out."""
+    """Policy, discovery, dialects, proof of identity, signed posts, and the bare way out."""
 
     doorkeeper: Doorkeeper
     discoveries: Discoveries
     identity: Identity
     client: ProviderClient
     guarded: Guarded
+    dialects: Dialects
 
 
 def expect_success(provider: Authority, reply: Reply) -> None:

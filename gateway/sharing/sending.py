@@ -15,7 +15,6 @@ from gateway.errors import (
     InvalidGrant,
     Malformed,
     NotFound,
-    ProviderRefused,
     Refused,
     UnauthorizedClient,
     Unsigned,
@@ -31,16 +30,17 @@ from gateway.model import (
     SentShare,
     SentState,
 )
-from gateway.ocm import shares
 from gateway.ocm.address import parse_address
 from gateway.ocm.discovery import Discovery
 from gateway.ocm.notifications import NewNotification, NotificationType
-from gateway.ocm.shares import MUST_EXCHANGE_TOKEN, NewShare, WebDav
+from gateway.ocm.shares import NewShare
 from gateway.ocm.tokens import TokenRequest, TokenResponse
+from gateway.providers.dialects import Speech
 from gateway.providers.identity import claimed
-from gateway.sharing import notices
+from gateway.sharing import announcing, notices
 from gateway.sharing.access import Access
-from gateway.sharing.others import Others, expect_success
+from gateway.sharing.announcing import Attempt
+from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import Carrier, Outbox
 from gateway.sharing.storage import Storage
@@ -193,7 +193,7 @@ class Sending:
         return await self.by_id(provider_id)
 
     async def _deliver(self, entry: OutboxEntry) -> None:
-        """The Share Creation Notification (draft 03, 6), to a server that can take the Share."""
+        """The Share Creation Notification (draft 03, 6), in a form that the server can take."""
         share = await self.by_id(entry.share)
         if share.state is not SentState.PENDING:
             return
@@ -202,19 +202,9 @@ class Sending:
         provider = share.receiving_server
         self._others.doorkeeper.admit_provider(provider)
         discovery = await self._others.discoveries.discover(provider, afresh=True)
-        _expect_fit(share, discovery)
-        must = _settle_exchange(share, discovery)
-        await self._state.database.write(
-            partial(self._state.sent.settle_exchange, provider_id=share.provider_id, must=must)
-        )
-        reply = await self._others.client.post(
-            provider,
-            discovery.api("shares"),
-            shares.encode(self._announce(share, must)),
-            content_type="application/json",
-            purpose="share",
-        )
-        expect_success(provider, reply)
+        speech = await self._others.dialects.speech(provider, discovery)
+        announcing.expect_fit(share, discovery, speech)
+        await self._announce(share, discovery, speech)
         await self._state.database.write(
             partial(
                 self._state.sent.move,
@@ -224,7 +214,30 @@ class Sending:
             )
         )
 
-    def _announce(self, share: SentShare, must_exchange_token: bool) -> NewShare:
+    async def _announce(self, share: SentShare, discovery: Discovery, speech: Speech) -> None:
+        """In the first form that the server takes; recorded before it is sent."""
+        legacy = self._others.dialects.takes_legacy(share.receiving_server)
+        reply = None
+        for attempt in announcing.attempts(share, discovery, speech, legacy=legacy):
+            settle = partial(
+                self._state.sent.settle,
+                provider_id=share.provider_id,
+                must=attempt.must_exchange_token,
+                form=attempt.form,
+                at_root=attempt.at_root,
+            )
+            await self._state.database.write(settle)
+            new = self._new_share(share, attempt)
+            reply = await announcing.announce(
+                self._others, self._ours, share, new, attempt, discovery, speech
+            )
+            if reply is None:
+                await self._others.dialects.took(share.receiving_server, speech, attempt.form)
+                return
+        assert reply is not None
+        raise announcing.refused(share, reply)
+
+    def _new_share(self, share: SentShare, attempt: Attempt) -> NewShare:
         owner = self._ours.address(share.owner)
         return NewShare(
             share_with=parse_address(share.share_with),
@@ -236,13 +249,7 @@ class Sending:
             resource_type=share.resource_type,
             description=share.description,
             expiration=share.expiration_at,
-            webdav=WebDav(
-                uri=share.provider_id,
-                shared_secret=share.shared_secret,
-                permissions=share.permissions,
-                requirements=frozenset({MUST_EXCHANGE_TOKEN} if must_exchange_token else ()),
-                size=share.size,
-            ),
+            webdav=announcing.webdav_of(share, attempt, self._ours),
         )
 
     async def _undelivered(self, entry: OutboxEntry, reason: str) -> None:
@@ -351,26 +358,3 @@ def _resource(path: str) -> tuple[str, ...]:
     for segment in segments:
         check_name(segment)
     return segments
-
-
-def _expect_fit(share: SentShare, discovery: Discovery) -> None:
-    """ProviderRefused when the Receiving Server says beforehand that it will not take the Share."""
-    if not discovery.offers(share.resource_type, "user"):
-        raise ProviderRefused(f"{share.receiving_server} does not take shares of this kind")
-    if discovery.wants_invite:
-        raise ProviderRefused(
-            f"{share.receiving_server} takes shares only after an invite was accepted"
-        )
-
-
-def _settle_exchange(share: SentShare, discovery: Discovery) -> bool:
-    """Whether the Share requires must-exchange-token: as its owner said, else wherever possible."""
-    if discovery.wants_exchange:  # then it can do its part, whether it hosts an endpoint or not
-        return True
-    if discovery.exchanges_tokens:
-        return share.must_exchange_token is not False
-    if share.must_exchange_token:
-        raise ProviderRefused(
-            f"{share.receiving_server} cannot exchange tokens, which this share demands"
-        )
-    return False

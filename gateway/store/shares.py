@@ -45,6 +45,8 @@ class SentShares:
                 description=share.description,
                 state=share.state,
                 reason=share.reason,
+                form=share.form,
+                at_root=share.at_root,
             )
         )
 
@@ -94,12 +96,14 @@ class SentShares:
         )
         return done.rowcount == 1
 
-    def settle_exchange(self, connection: Connection, provider_id: str, must: bool) -> None:
-        """Keep whether the secret of a Share has to be exchanged for a token."""
+    def settle(
+        self, connection: Connection, provider_id: str, *, must: bool, form: str, at_root: bool
+    ) -> None:
+        """Keep how a Share is about to be announced, and with that how it may be opened."""
         connection.execute(
             update(sent_shares)
             .where(sent_shares.c.provider_id == provider_id)
-            .values(must_exchange_token=must)
+            .values(must_exchange_token=must, form=form, at_root=at_root)
         )
 
     def _share(self, row: Row[Any]) -> SentShare:
@@ -119,6 +123,8 @@ class SentShares:
             description=row.description,
             state=SentState(row.state),
             reason=row.reason,
+            form=row.form,
+            at_root=row.at_root,
         )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 metadata = MetaData()
@@ -41,6 +42,8 @@ sent_shares = Table(
     Column("description", Text, nullable=False),
     Column("state", String, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("form", String, nullable=False, server_default=""),
+    Column("at_root", Boolean, nullable=False, server_default=false()),
     Index("sent_shares_by_owner", "owner", "created_at"),
 )
 
@@ -128,6 +131,16 @@ contacts = Table(
     Column("source", String, nullable=False),
     Column("added_at", Integer, nullable=False),
     UniqueConstraint("user", "provider", "user_id"),
+)
+
+lessons = Table(
+    "lessons",
+    metadata,
+    Column("provider", String, primary_key=True),
+    Column("dialect", String, nullable=False),
+    Column("form", String, nullable=False),
+    Column("approach", String, nullable=False),
+    Column("learnt_at", Integer, nullable=False),
 )
 
 replays = Table(
