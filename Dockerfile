@@ -20,6 +20,9 @@ USER 10001:10001
 ENV PATH=/opt/ocm-gateway/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
+LABEL org.opencontainers.image.title="ocm-gateway" \
+      org.opencontainers.image.licenses="Apache-2.0"
+STOPSIGNAL SIGTERM
 WORKDIR /var/lib/ocm-gateway
 VOLUME /var/lib/ocm-gateway
 ENTRYPOINT ["ocm-gateway"]

@@ -29,7 +29,7 @@ install = @set -eu; $(find_python); \
 # `make run` is content with what developers have installed, so that it never undoes it.
 ready = $(if $(wildcard $(VENV)/dev-ready),$(VENV)/dev-ready,$(VENV)/run-ready)
 
-.PHONY: help run setup servers format lint test bench chart lock clean
+.PHONY: help run setup servers format lint test bench chart image lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench: setup ## measure how fast it is, beside nginx and HAProxy; writes docs/pe
 
 chart: setup ## make the chart's schema and page from its values and the configuration model
 	@$(BIN)/python helm/generate.py
+
+image: ## build the container image with buildah and see that it starts; BASE=... names another base
+	@sh deploy/image.sh
 
 lock: build/uv/bin/uv ## choose the newest allowed dependencies and write both lock files
 	@for lock in "--extra demo -o requirements.lock" "--extra dev -o requirements-dev.lock"; do \
