@@ -29,6 +29,7 @@ from gateway.sharing import ours as ours_
 from gateway.sharing.access import Access
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.inviting import Inviting, Terms
+from gateway.sharing.leaving import Leaving
 from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import Outbox
@@ -83,6 +84,7 @@ class Gateway:
     visiting: Visiting
     inviting: Inviting
     contacts: Contacts
+    leaving: Leaving
 
 
 @asynccontextmanager
@@ -178,6 +180,9 @@ def _joined(
             settings.testing.token_lifetime_seconds or settings.tokens.lifetime_seconds
         ),
     )
+    sending = Sending(ours, state, others, storage, access, outbox, clock)
+    receiving = Receiving(ours, state, others, parties, outbox, clock)
+    leaving = Leaving(ours, state, others, sending, receiving, outbox, clock)
     return Gateway(
         settings=settings,
         ours=ours,
@@ -188,11 +193,12 @@ def _joined(
         parties=parties,
         access=access,
         outbox=outbox,
-        sending=Sending(ours, state, others, storage, access, outbox, clock),
-        receiving=Receiving(ours, state, others, parties, outbox, clock),
+        sending=sending,
+        receiving=receiving,
         visiting=Visiting(ours, state, others, clock),
         inviting=Inviting(ours, state, others, parties, _terms(settings), clock),
-        contacts=Contacts(ours, state, parties, clock),
+        contacts=Contacts(ours, state, parties, leaving, clock),
+        leaving=leaving,
     )
 
 
@@ -212,6 +218,7 @@ def public_server(gateway: Gateway) -> web.Server:
         gateway.sending,
         gateway.receiving,
         gateway.inviting,
+        gateway.leaving,
         limits,
         body_bytes=settings.limits.ocm_body_bytes,
     )

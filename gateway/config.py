@@ -313,6 +313,7 @@ class Sharing(Section):
     send: bool = True
     receive: bool = True
     require_exchange: bool = False
+    require_invite: bool = False
     legacy_access: bool | Literal["auto"] = "auto"
     max_expiration_days: int | None = Field(default=None, ge=1)
 
@@ -435,6 +436,8 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "users.source header needs public.trusted_proxies: anyone could send that header"
     if config.users.source is UserSource.STORAGE and not config.storage.per_user:
         yield "users.source storage needs {user} in storage.path, to tell whether a user exists"
+    if config.sharing.require_invite and not config.invites.enabled:
+        yield "sharing.require_invite needs invites.enabled: nobody could become a contact"
     per_user = config.storage.credentials.kind is CredentialKind.PER_USER
     if config.users.source is UserSource.HEADER and not (
         config.storage.per_user or per_user or config.users.list

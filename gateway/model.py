@@ -170,6 +170,7 @@ class Errand(StrEnum):
     SHARE_ACCEPTED = "SHARE_ACCEPTED"
     SHARE_DECLINED = "SHARE_DECLINED"
     SHARE_UNSHARED = "SHARE_UNSHARED"
+    USER_REMOVED = "USER_REMOVED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ class OutboxEntry:
     """One errand to one server: which, about which share, when to try next, what went wrong.
 
     `share` is the `provider_id` of a SentShare (SHARE, SHARE_UNSHARED) or the `id` of a
-    ReceivedShare (SHARE_ACCEPTED, SHARE_DECLINED).
+    ReceivedShare (SHARE_ACCEPTED, SHARE_DECLINED), or that of a Contact (USER_REMOVED).
     """
 
     id: str
@@ -236,7 +237,9 @@ class ContactSource(StrEnum):
 class Contact:
     """Somebody at another server in the address book of a local user (draft 03, 19.2).
 
-    `user_id` is their identifier at `provider`; `label` is what our user calls them.
+    `user_id` is their identifier at `provider`; `label` is what our user calls them. What comes
+    from a `trusted` contact is accepted without asking. `removed_at` is set while the other side
+    has yet to be told that our user removed them.
     """
 
     id: str
@@ -248,6 +251,8 @@ class Contact:
     source: ContactSource
     added_at: int
     label: str = ""
+    trusted: bool = False
+    removed_at: int | None = None
 
     @property
     def address(self) -> str:

@@ -65,17 +65,36 @@ def rename(
     _show(run(config, work, as_json=as_json), as_json=as_json)
 
 
-@commands.command("remove")
-def remove(
+@commands.command("trust")
+def trust(
     contact_id: ContactArgument,
+    off: Annotated[bool, typer.Option("--off", help="Ask again before accepting.")] = False,
     user: OwnerOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Forget a contact. Nobody is told."""
+    """Accept what a contact shares from now on without asking."""
 
     async def work(gateway: Gateway) -> Contact:
-        return await gateway.contacts.remove(contact_id, user=user)
+        return await gateway.contacts.trust(contact_id, not off, user=user)
+
+    _show(run(config, work, as_json=as_json), as_json=as_json)
+
+
+@commands.command("remove")
+def remove(
+    contact_id: ContactArgument,
+    tell: Annotated[
+        bool, typer.Option("--tell", help="End the shares both ways and tell the other side.")
+    ] = False,
+    user: OwnerOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Forget a contact. Nobody is told, and shares stay, unless you say --tell."""
+
+    async def work(gateway: Gateway) -> Contact:
+        return await gateway.contacts.remove(contact_id, user=user, tell=tell)
 
     _show(run(config, work, as_json=as_json), as_json=as_json)
 

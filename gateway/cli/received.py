@@ -22,10 +22,25 @@ def list_(
     user: RecipientOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """List what was shared, the newest first."""
-    shares = run(config, lambda gateway: gateway.receiving.inbox(user), as_json=as_json)
+
+    async def work(gateway: Gateway) -> tuple[list[ReceivedShare], set[tuple[str, str]]]:
+        known = {(one.user, one.address) for one in await gateway.contacts.all(user)}
+        return await gateway.receiving.inbox(user), known
+
+    shares, known = run(config, work, as_json=as_json)
+    strange = [(share.recipient, share.sender) not in known for share in shares]
     show(
-        [received(share) for share in shares],
-        lambda: [received_line(share) for share in shares] or ["Nothing was shared."],
+        [
+            received(share) | {"senderIsContact": not stranger}
+            for share, stranger in zip(shares, strange, strict=True)
+        ],
+        lambda: (
+            [
+                received_line(share) + ("  from a stranger" if stranger else "")
+                for share, stranger in zip(shares, strange, strict=True)
+            ]
+            or ["Nothing was shared."]
+        ),
         as_json=as_json,
     )
 

@@ -77,6 +77,7 @@ def contact(one: Contact) -> dict[str, Any]:
         "label": one.label,
         "email": one.email,
         "source": one.source.value,
+        "trusted": one.trusted,
         "addedAt": one.added_at,
     }
 

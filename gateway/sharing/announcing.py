@@ -38,10 +38,6 @@ def expect_fit(share: SentShare, discovery: Discovery, speech: Speech) -> None:
     claimed = "file" if speech.dialect.claims_files else share.resource_type
     if not discovery.offers(claimed, "user"):
         raise ProviderRefused(f"{share.receiving_server} does not take shares of this kind")
-    if discovery.wants_invite:
-        raise ProviderRefused(
-            f"{share.receiving_server} takes shares only after an invite was accepted"
-        )
 
 
 def attempts(

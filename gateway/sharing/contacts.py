@@ -9,6 +9,7 @@ from gateway.logs import event
 from gateway.model import Contact, ContactSource
 from gateway.ocm.address import parse_address
 from gateway.ocm.json import has_control
+from gateway.sharing.leaving import Leaving
 from gateway.sharing.ours import Ours
 from gateway.sharing.parties import Parties
 from gateway.store import contacts
@@ -21,11 +22,17 @@ class Contacts:
     """What a user may do with an address book."""
 
     def __init__(
-        self, ours: Ours, state: State, parties: Parties, clock: Callable[[], int]
+        self,
+        ours: Ours,
+        state: State,
+        parties: Parties,
+        leaving: Leaving,
+        clock: Callable[[], int],
     ) -> None:
         self._ours = ours
         self._state = state
         self._parties = parties
+        self._leaving = leaving
         self._clock = clock
 
     async def add(self, user: str, address: str, *, name: str = "", email: str = "") -> Contact:
@@ -69,10 +76,25 @@ class Contacts:
         await self._state.database.write(relabel)
         return await self.by_id(contact_id)
 
-    async def remove(self, contact_id: str, *, user: str | None = None) -> Contact:
-        """Forget a contact; the other side is not told (4.4.5). Shares stay as they are."""
+    async def trust(self, contact_id: str, trusted: bool, *, user: str | None = None) -> Contact:
+        """Accept what a contact shares from now on without asking, or no longer."""
+        await self.by_id(contact_id, user=user)
+        trust = partial(contacts.trust, contact_id=contact_id, trusted=trusted)
+        await self._state.database.write(trust)
+        return await self.by_id(contact_id)
+
+    async def remove(
+        self, contact_id: str, *, user: str | None = None, tell: bool = False
+    ) -> Contact:
+        """Forget a contact (4.4.5). Without `tell` nobody is told and the shares stay.
+
+        With it the shares in both directions end, and the other side gets USER_REMOVED.
+        """
         contact = await self.by_id(contact_id, user=user)
-        await self._state.database.write(partial(contacts.remove, contact_id=contact_id))
+        if tell:
+            await self._leaving.part(contact)
+        else:
+            await self._state.database.write(partial(contacts.remove, contact_id=contact_id))
         event("contact.removed", user=contact.user, server=contact.provider)
         return contact
 

@@ -31,6 +31,7 @@ class Ours:
     wants_signatures: bool
     wants_exchange: bool
     invites: bool
+    wants_invite: bool
     has_allowlist: bool
     has_denylist: bool
     longest_share_seconds: int | None
@@ -65,6 +66,7 @@ def from_config(settings: config.Config) -> Ours:
         wants_signatures=settings.signatures.required,
         wants_exchange=settings.sharing.require_exchange,
         invites=settings.invites.enabled,
+        wants_invite=settings.sharing.require_invite,
         has_allowlist=settings.policy.default == "deny",
         has_denylist=bool(settings.policy.deny),
         longest_share_seconds=(settings.sharing.max_expiration_days or 0) * 86_400 or None,
@@ -76,6 +78,7 @@ def describe(ours: Ours) -> Discovery:
     criteria = {
         "http-request-signatures": ours.wants_signatures,
         "token-exchange": ours.wants_exchange,
+        "invite": ours.wants_invite,
         "allowlist": ours.has_allowlist,
         "denylist": ours.has_denylist,
     }

@@ -22,6 +22,8 @@ from gateway.errors import (
 from gateway.httpsig.message import Message, Signature
 from gateway.logs import event
 from gateway.model import (
+    Contact,
+    ContactSource,
     Errand,
     OutboxEntry,
     Permission,
@@ -31,6 +33,7 @@ from gateway.model import (
     User,
 )
 from gateway.ocm import shares, urls
+from gateway.ocm.address import parse_address
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.ocm.shares import NewShare, WebDav
 from gateway.providers.identity import claimed
@@ -39,7 +42,7 @@ from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import Carrier, Outbox
 from gateway.sharing.parties import Parties
-from gateway.store import outbox
+from gateway.store import contacts, outbox
 from gateway.store.state import State
 
 _MOST_CANDIDATES = 5
@@ -89,11 +92,34 @@ class Receiving:
         webdav = shares.check_supported(new)
         self._admit_terms(new, webdav)
         recipient = await self._recipient(new)
+        contact = await self._admit_sender(new, recipient)
         share = await self._state.database.write(
             partial(self._keep, share=self._record(new, webdav, recipient))
         )
         event("share.received", id=share.id, server=sending_server, recipient=recipient.name)
+        if contact and contact.trusted and share.state is ReceivedState.PENDING:
+            await self._decide(
+                share, ReceivedState.ACCEPTED, Errand.SHARE_ACCEPTED, (ReceivedState.PENDING,)
+            )
         return recipient
+
+    async def _admit_sender(self, new: NewShare, recipient: User) -> Contact | None:
+        """The recipient's contact, if the sender is one; Refused where only contacts may share.
+
+        A contact that came of an earlier share alone was never asked for (draft 03, 4.4.1).
+        """
+        contact = await self._state.database.read(
+            partial(
+                contacts.find,
+                user=recipient.name,
+                provider=new.sender.authority,
+                user_id=new.sender.identifier,
+            )
+        )
+        asked_for = contact is not None and contact.source is not ContactSource.SHARE
+        if self._ours.wants_invite and not asked_for:
+            raise Refused("the recipient takes shares only from contacts; send an invite first")
+        return contact
 
     def _admit_terms(self, new: NewShare, webdav: WebDav) -> None:
         if self._ours.wants_exchange and not webdav.must_exchange_token:
@@ -243,6 +269,8 @@ class Receiving:
             moved = self._state.received.move(connection, share.id, state, out_of=out_of)
             if moved:
                 outbox.add(connection, entry)
+            if moved and state is ReceivedState.ACCEPTED:
+                contacts.put(connection, _contact(share, self._clock()))
             return moved
 
         if await self._state.database.write(record):
@@ -259,6 +287,21 @@ class Receiving:
             NotificationType(entry.errand), share.provider_id, share.resource_type
         )
         await notices.tell(self._others, share.sending_server, notice)
+
+
+def _contact(share: ReceivedShare, now: int) -> Contact:
+    """Who sent an accepted share, for the recipient's address book."""
+    sender = parse_address(share.sender)
+    return Contact(
+        id=str(uuid.uuid4()),
+        user=share.recipient,
+        user_id=sender.identifier,
+        provider=sender.authority,
+        name=share.sender_display_name,
+        email="",
+        source=ContactSource.SHARE,
+        added_at=now,
+    )
 
 
 def folder_name(name: str) -> str:

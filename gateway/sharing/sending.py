@@ -15,6 +15,7 @@ from gateway.errors import (
     InvalidGrant,
     Malformed,
     NotFound,
+    ProviderRefused,
     Refused,
     UnauthorizedClient,
     Unsigned,
@@ -23,6 +24,7 @@ from gateway.errors import (
 from gateway.httpsig.message import Message
 from gateway.logs import event
 from gateway.model import (
+    ContactSource,
     Errand,
     OutboxEntry,
     Permission,
@@ -44,7 +46,7 @@ from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import Carrier, Outbox
 from gateway.sharing.storage import Storage
-from gateway.store import outbox
+from gateway.store import contacts, outbox
 from gateway.store.state import State
 
 _SECRET_BYTES = 32
@@ -204,6 +206,8 @@ class Sending:
         discovery = await self._others.discoveries.discover(provider, afresh=True)
         speech = await self._others.dialects.speech(provider, discovery)
         announcing.expect_fit(share, discovery, speech)
+        if discovery.wants_invite:
+            await self._expect_invited(share)
         await self._announce(share, discovery, speech)
         await self._state.database.write(
             partial(
@@ -213,6 +217,22 @@ class Sending:
                 out_of=(SentState.PENDING,),
             )
         )
+
+    async def _expect_invited(self, share: SentShare) -> None:
+        """ProviderRefused unless owner and recipient have exchanged an invite (draft 03, 4.4.7)."""
+        recipient = parse_address(share.share_with)
+        contact = await self._state.database.read(
+            partial(
+                contacts.find,
+                user=share.owner,
+                provider=recipient.authority,
+                user_id=recipient.identifier,
+            )
+        )
+        if contact is None or contact.source is not ContactSource.INVITE:
+            raise ProviderRefused(
+                f"{share.receiving_server} takes shares only after an invite was accepted"
+            )
 
     async def _announce(self, share: SentShare, discovery: Discovery, speech: Speech) -> None:
         """In the first form that the server takes; recorded before it is sent."""

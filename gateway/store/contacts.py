@@ -2,18 +2,25 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
 
 from gateway.errors import NotFound
 from gateway.model import Authority, Contact, ContactSource
 from gateway.store.tables import contacts
 
+_KEPT = contacts.c.removed_at.is_(None)
+_SHOWN_AS = func.coalesce(
+    func.nullif(contacts.c.label, ""), func.nullif(contacts.c.name, ""), contacts.c.user_id
+)
+
 
 def put(connection: Connection, contact: Contact) -> Contact:
     """Keep a contact; one that is known already gets what is new, and keeps its id and label.
 
-    An invite outranks what a contact came from before.
+    An invite outranks what a contact came from before. One that was removed is new.
     """
+    mine = _of(contact.user, contact.provider, contact.user_id)
+    connection.execute(delete(contacts).where(*mine, contacts.c.removed_at.is_not(None)))
     known = find(connection, contact.user, contact.provider, contact.user_id)
     if known is None:
         connection.execute(
@@ -27,6 +34,7 @@ def put(connection: Connection, contact: Contact) -> Contact:
                 label=contact.label,
                 source=contact.source,
                 added_at=contact.added_at,
+                trusted=contact.trusted,
             )
         )
         return contact
@@ -46,18 +54,15 @@ def put(connection: Connection, contact: Contact) -> Contact:
 
 def find(connection: Connection, user: str, provider: Authority, user_id: str) -> Contact | None:
     """The contact of a local user with that OCM Address."""
-    query = select(contacts).where(
-        contacts.c.user == user,
-        contacts.c.provider == provider,
-        contacts.c.user_id == user_id,
-    )
+    query = select(contacts).where(*_of(user, provider, user_id), _KEPT)
     row = connection.execute(query).one_or_none()
     return _contact(row) if row else None
 
 
 def by_id(connection: Connection, contact_id: str) -> Contact:
     """The contact of that id; NotFound when there is none."""
-    row = connection.execute(select(contacts).where(contacts.c.id == contact_id)).one_or_none()
+    query = select(contacts).where(contacts.c.id == contact_id, _KEPT)
+    row = connection.execute(query).one_or_none()
     if row is None:
         raise NotFound("there is no such contact")
     return _contact(row)
@@ -65,7 +70,7 @@ def by_id(connection: Connection, contact_id: str) -> Contact:
 
 def all_of(connection: Connection, user: str | None, search: str = "") -> list[Contact]:
     """The contacts of one user, or of all, by name; `search` finds in names and addresses."""
-    query = select(contacts).order_by(func.lower(contacts.c.name), contacts.c.id)
+    query = select(contacts).where(_KEPT).order_by(func.lower(_SHOWN_AS), contacts.c.id)
     if user is not None:
         query = query.where(contacts.c.user == user)
     if search:
@@ -79,10 +84,10 @@ def all_of(connection: Connection, user: str | None, search: str = "") -> list[C
     return [_contact(row) for row in connection.execute(query)]
 
 
-def at(connection: Connection, provider: Authority, user_id: str) -> list[Contact]:
-    """Every local user's contact of that OCM Address."""
-    query = select(contacts).where(contacts.c.provider == provider, contacts.c.user_id == user_id)
-    return [_contact(row) for row in connection.execute(query)]
+def concerned(connection: Connection, user_id: str) -> list[Contact]:
+    """The contacts in which somebody of that identifier is one of the two."""
+    either = or_(contacts.c.user_id == user_id, contacts.c.user == user_id)
+    return [_contact(row) for row in connection.execute(select(contacts).where(either, _KEPT))]
 
 
 def relabel(connection: Connection, contact_id: str, label: str) -> None:
@@ -90,10 +95,37 @@ def relabel(connection: Connection, contact_id: str, label: str) -> None:
     connection.execute(update(contacts).where(contacts.c.id == contact_id).values(label=label))
 
 
-def remove(connection: Connection, contact_id: str) -> bool:
-    """Forget a contact; whether there was one."""
-    done = connection.execute(delete(contacts).where(contacts.c.id == contact_id))
+def trust(connection: Connection, contact_id: str, trusted: bool) -> None:
+    """Accept what comes from a contact without asking, or no longer."""
+    connection.execute(update(contacts).where(contacts.c.id == contact_id).values(trusted=trusted))
+
+
+def remove(connection: Connection, contact_id: str) -> None:
+    """Forget a contact."""
+    connection.execute(delete(contacts).where(contacts.c.id == contact_id))
+
+
+def bury(connection: Connection, contact_id: str, now: int) -> bool:
+    """Remove a contact, and remember that until the other side is told; whether there was one."""
+    done = connection.execute(
+        update(contacts).where(contacts.c.id == contact_id, _KEPT).values(removed_at=now)
+    )
     return done.rowcount == 1
+
+
+def find_buried(connection: Connection, contact_id: str) -> Contact | None:
+    """The removed contact of that id of whom the other side has yet to be told."""
+    query = select(contacts).where(contacts.c.id == contact_id, contacts.c.removed_at.is_not(None))
+    row = connection.execute(query).one_or_none()
+    return _contact(row) if row else None
+
+
+def _of(user: str, provider: Authority, user_id: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        contacts.c.user == user,
+        contacts.c.provider == provider,
+        contacts.c.user_id == user_id,
+    )
 
 
 def _contact(row: Row[Any]) -> Contact:
@@ -107,4 +139,6 @@ def _contact(row: Row[Any]) -> Contact:
         source=ContactSource(row.source),
         added_at=row.added_at,
         label=row.label,
+        trusted=row.trusted,
+        removed_at=row.removed_at,
     )

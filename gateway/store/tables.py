@@ -130,6 +130,8 @@ contacts = Table(
     Column("label", Text, nullable=False),
     Column("source", String, nullable=False),
     Column("added_at", Integer, nullable=False),
+    Column("trusted", Boolean, nullable=False, server_default=false()),
+    Column("removed_at", Integer),
     UniqueConstraint("user", "provider", "user_id"),
 )
 

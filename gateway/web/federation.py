@@ -14,6 +14,7 @@ from gateway.ocm import discovery, invites, notifications, shares, tokens
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.providers.ring import Ring
 from gateway.sharing.inviting import Inviting
+from gateway.sharing.leaving import Leaving
 from gateway.sharing.ours import JWKS_PATH, Ours, describe
 from gateway.sharing.receiving import Receiving
 from gateway.sharing.sending import Sending
@@ -35,6 +36,7 @@ class Federation:
         sending: Sending,
         receiving: Receiving,
         inviting: Inviting,
+        leaving: Leaving,
         limits: Limits,
         *,
         body_bytes: int,
@@ -44,6 +46,7 @@ class Federation:
         self._sending = sending
         self._receiving = receiving
         self._inviting = inviting
+        self._leaving = leaving
         self._limits = limits
         self._body_bytes = body_bytes
 
@@ -96,6 +99,7 @@ class Federation:
             NotificationType.SHARE_ACCEPTED: self._sending.receive_notification,
             NotificationType.SHARE_DECLINED: self._sending.receive_notification,
             NotificationType.SHARE_UNSHARED: self._unshared,
+            NotificationType.USER_REMOVED: self._leaving.receive_notification,
         }
         role = roles.get(notification.notification_type)
         if role is None:
