@@ -24,6 +24,7 @@ from gateway.providers.dialects import Dialects
 from gateway.providers.discovery import Discoveries
 from gateway.providers.identity import Identity
 from gateway.providers.keys import ProviderKeys
+from gateway.providers.registry import Registry
 from gateway.providers.ring import Ring, open_ring
 from gateway.sharing import ours as ours_
 from gateway.sharing.access import Access
@@ -38,7 +39,8 @@ from gateway.sharing.receiving import Receiving
 from gateway.sharing.sending import Sending
 from gateway.sharing.storage import Storage
 from gateway.sharing.visiting import Visiting
-from gateway.store import replays
+from gateway.store import replays, revisions
+from gateway.store.following import follow
 from gateway.store.state import State, open_state
 from gateway.transport import Guarded, TestingHosts
 from gateway.upstream.pool import Pool
@@ -96,13 +98,15 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
     try:
         ours = ours_.from_config(settings)
         ring = await open_ring(state.database, state.vault, ours.authority, clock())
-        keeper = doorkeeper.from_config(settings.policy)
+        registry = Registry(state.database, settings.trust, clock)
+        await registry.load()
+        keeper = doorkeeper.from_config(settings.policy, registry)
         testing = TestingHosts(frozenset(authority(host) for host in settings.testing.hosts))
         guarded = Guarded(testing, keeper.admit_provider)
         way = Pool(idle_seconds=settings.limits.storage_idle_seconds)
         try:
             outbox = Outbox(state, settings.outbox, clock)
-            others = _others(settings, guarded, keeper, ring, state, outbox, clock)
+            others = _others(settings, guarded, keeper, registry, ring, state, outbox, clock)
             yield _joined(settings, ours, state, ring, others, way, outbox, clock)
         finally:
             await guarded.close()
@@ -115,6 +119,7 @@ def _others(
     settings: Config,
     guarded: Guarded,
     keeper: doorkeeper.Doorkeeper,
+    registry: Registry,
     ring: Ring,
     state: State,
     outbox: Outbox,
@@ -153,7 +158,7 @@ def _others(
         clock,
         legacy_access=settings.sharing.legacy_access,
     )
-    return Others(keeper, discoveries, identity, client, guarded, dialects)
+    return Others(keeper, discoveries, identity, client, guarded, dialects, registry)
 
 
 def _joined(
@@ -269,7 +274,11 @@ def public_server(gateway: Gateway) -> web.Server:
 async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIterator[None]:
     """Both listeners open, the outbox at work; a `shared_port` is shared with other workers."""
     runners: list[web.BaseRunner] = []
-    tasks = [asyncio.create_task(gateway.outbox.work()), asyncio.create_task(_sweep(gateway))]
+    tasks = [
+        asyncio.create_task(gateway.outbox.work()),
+        asyncio.create_task(_sweep(gateway)),
+        asyncio.create_task(_follow(gateway)),
+    ]
     metrics.build.labels(version=__version__).set(1)
     try:
         public = web.ServerRunner(public_server(gateway), shutdown_timeout=_DRAIN_SECONDS)
@@ -295,6 +304,12 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _follow(gateway: Gateway) -> None:
+    """Take in what other processes change."""
+    topics = {revisions.PROVIDERS: gateway.others.registry.load}
+    await follow(gateway.state.database, gateway.state.changes, topics)
 
 
 async def _sweep(gateway: Gateway) -> None:

@@ -307,6 +307,21 @@ class Signatures(Section):
     skew_seconds: int = Field(default=60, ge=0, le=600)
 
 
+class ChangedKey(StrEnum):
+    """What becomes of a server that signs with another key than before."""
+
+    ACCEPT = "accept"
+    QUARANTINE = "quarantine"
+    REFUSE = "refuse"
+
+
+class Trust(Section):
+    """What the registry of other servers demands, beside policy."""
+
+    changed_key: ChangedKey = ChangedKey.ACCEPT
+    approval: bool = False
+
+
 class Sharing(Section):
     """What we offer, and what our users may do."""
 
@@ -409,6 +424,7 @@ class Config(Section):
     state: State = State()
     users: Users = Users()
     signatures: Signatures = Signatures()
+    trust: Trust = Trust()
     sharing: Sharing = Sharing()
     invites: Invites = Invites()
     dialects: Dialects = Dialects()

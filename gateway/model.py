@@ -265,6 +265,87 @@ class Contact:
         return self.label or self.name or self.user_id
 
 
+class Scheme(StrEnum):
+    """How a server signs; the later, the more it proves."""
+
+    NONE = "none"
+    CAVAGE = "cavage"  # draft-cavage-http-signatures, RSA
+    RFC9421 = "rfc9421"
+
+    @property
+    def rank(self) -> int:
+        """For comparing: none is 0."""
+        return list(Scheme).index(self)
+
+
+class Standing(StrEnum):
+    """What the operator decided about a server, beside policy."""
+
+    KNOWN = "known"  # nothing: policy alone judges
+    PENDING = "pending"  # waits to be approved
+    APPROVED = "approved"
+    BLOCKED = "blocked"
+
+
+class ProviderSource(StrEnum):
+    """How we came to know a server."""
+
+    CONFIGURED = "configured"  # the operator added it
+    INVITE = "invite"
+    SHARE = "share"  # it shared with somebody here
+    DIRECT = "direct"  # somebody here named it
+    DIRECTORY = "directory"
+    SEEN = "seen"  # it proved itself otherwise
+
+
+class KeyStanding(StrEnum):
+    """What a key that a server signed with is worth."""
+
+    TRUSTED = "trusted"  # on first use, or as trust.changed_key says
+    PINNED = "pinned"  # by the operator; then no other key of the server counts
+    QUARANTINED = "quarantined"  # another than before: waits for the operator
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderKey:
+    """A public key that a server has signed with. `thumbprint` as in RFC 7638."""
+
+    provider: Authority
+    thumbprint: str
+    kid: str
+    algorithm: str
+    standing: KeyStanding
+    first_seen_at: int
+    last_seen_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Another OCM Server in our registry.
+
+    `scheme` is the strongest it has proven itself with, and the least we still take; `our_scheme`
+    the strongest that we signed with towards it. `failures` counts those in a row; until
+    `paused_until` it is not asked. Times are 0 for never.
+    """
+
+    authority: Authority
+    standing: Standing
+    source: ProviderSource
+    first_seen_at: int
+    last_seen_at: int = 0
+    scheme: Scheme = Scheme.NONE
+    our_scheme: Scheme = Scheme.NONE
+    dialect: str = ""
+    api_version: str = ""
+    capabilities: tuple[str, ...] = ()
+    comment: str = ""
+    failures: int = 0
+    failing_since_at: int = 0
+    paused_until: int = 0
+    last_error: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """A local user, as the source of users names it. `email` is "" where nobody knows it."""

@@ -3,7 +3,7 @@
 import typer
 
 from gateway import __version__
-from gateway.cli import contact, dialects, discover, invite, keys, outbox, received, share
+from gateway.cli import contact, dialects, discover, invite, keys, outbox, peers, received, share
 from gateway.cli.check import check
 from gateway.cli.demo import demo
 from gateway.cli.serve import serve
@@ -25,6 +25,7 @@ app.add_typer(contact.commands, name="contact")
 app.command()(discover.discover)
 app.add_typer(dialects.commands, name="dialects")
 app.add_typer(keys.commands, name="keys")
+app.add_typer(peers.commands, name="peers")
 app.add_typer(outbox.commands, name="outbox")
 
 

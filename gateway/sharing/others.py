@@ -10,6 +10,7 @@ from gateway.providers.client import ProviderClient, Reply
 from gateway.providers.dialects import Dialects
 from gateway.providers.discovery import Discoveries
 from gateway.providers.identity import Identity
+from gateway.providers.registry import Registry
 from gateway.transport import Guarded
 
 PASSING_STATUSES = frozenset({408, 425, 429})
@@ -17,7 +18,7 @@ PASSING_STATUSES = frozenset({408, 425, 429})
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """Policy, discovery, dialects, proof of identity, signed posts, and the bare way out."""
+    """Policy, discovery, dialects, registry, proof of identity, signed posts, the bare way out."""
 
     doorkeeper: Doorkeeper
     discoveries: Discoveries
@@ -25,6 +26,7 @@ class Others:
     client: ProviderClient
     guarded: Guarded
     dialects: Dialects
+    registry: Registry
 
 
 def expect_success(provider: Authority, reply: Reply) -> None:

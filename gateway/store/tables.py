@@ -145,6 +145,46 @@ lessons = Table(
     Column("learnt_at", Integer, nullable=False),
 )
 
+providers = Table(
+    "providers",
+    metadata,
+    Column("authority", String, primary_key=True),
+    Column("standing", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("first_seen_at", Integer, nullable=False),
+    Column("last_seen_at", Integer, nullable=False),
+    Column("scheme", String, nullable=False),
+    Column("our_scheme", String, nullable=False),
+    Column("dialect", String, nullable=False),
+    Column("api_version", String, nullable=False),
+    Column("capabilities", Text, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("failing_since_at", Integer, nullable=False),
+    Column("paused_until", Integer, nullable=False),
+    Column("last_error", Text, nullable=False),
+    Index("providers_by_last_seen", "standing", "last_seen_at"),
+)
+
+provider_keys = Table(
+    "provider_keys",
+    metadata,
+    Column("provider", String, primary_key=True),
+    Column("thumbprint", String, primary_key=True),
+    Column("kid", Text, nullable=False),
+    Column("algorithm", String, nullable=False),
+    Column("standing", String, nullable=False),
+    Column("first_seen_at", Integer, nullable=False),
+    Column("last_seen_at", Integer, nullable=False),
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("topic", String, primary_key=True),
+    Column("number", Integer, nullable=False),
+)
+
 replays = Table(
     "replays",
     metadata,
