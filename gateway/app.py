@@ -21,6 +21,7 @@ from gateway.ocm.address import authority
 from gateway.policy import doorkeeper
 from gateway.providers.client import ProviderClient
 from gateway.providers.dialects import Dialects
+from gateway.providers.directories import Directories
 from gateway.providers.discovery import Discoveries
 from gateway.providers.identity import Identity
 from gateway.providers.keys import ProviderKeys
@@ -87,6 +88,7 @@ class Gateway:
     inviting: Inviting
     contacts: Contacts
     leaving: Leaving
+    directories: Directories
 
 
 @asynccontextmanager
@@ -103,13 +105,16 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         keeper = doorkeeper.from_config(settings.policy, registry)
         testing = TestingHosts(frozenset(authority(host) for host in settings.testing.hosts))
         guarded = Guarded(testing, keeper.admit_provider)
+        anywhere = Guarded(testing, lambda _: None)
         way = Pool(idle_seconds=settings.limits.storage_idle_seconds)
         try:
             outbox = Outbox(state, settings.outbox, clock)
             others = _others(settings, guarded, keeper, registry, ring, state, outbox, clock)
-            yield _joined(settings, ours, state, ring, others, way, outbox, clock)
+            directories = Directories(settings.directories, anywhere, state.database, clock)
+            yield _joined(settings, ours, state, ring, others, directories, way, outbox, clock)
         finally:
             await guarded.close()
+            await anywhere.close()
             await way.close()
     finally:
         await state.close()
@@ -167,6 +172,7 @@ def _joined(
     state: State,
     ring: Ring,
     others: Others,
+    directories: Directories,
     way: Pool,
     outbox: Outbox,
     clock: Clock,
@@ -204,6 +210,7 @@ def _joined(
         inviting=Inviting(ours, state, others, parties, _terms(settings), clock),
         contacts=Contacts(ours, state, parties, leaving, clock),
         leaving=leaving,
+        directories=directories,
     )
 
 
@@ -276,6 +283,7 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
     runners: list[web.BaseRunner] = []
     tasks = [
         asyncio.create_task(gateway.outbox.work()),
+        asyncio.create_task(gateway.directories.work()),
         asyncio.create_task(_sweep(gateway)),
         asyncio.create_task(_follow(gateway)),
     ]

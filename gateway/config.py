@@ -76,6 +76,15 @@ def _origin(value: str) -> str:
     return value.lower()
 
 
+def _document_url(value: str) -> str:
+    url = URL(value, encoded=True)
+    if url.scheme not in ("http", "https") or not url.raw_host:
+        raise ValueError("is not an http(s) URL")
+    if url.raw_user or url.raw_password or url.raw_fragment:
+        raise ValueError("carries a user or a fragment")
+    return value
+
+
 def _public_path(value: str) -> str:
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value) or {"..", "."} & set(value.split("/")):
         raise ValueError("is not a path like /remote/dav")
@@ -359,6 +368,40 @@ class Dialects(Section):
     servers: tuple[KnownServer, ...] = ()
 
 
+class DirectoryService(Section):
+    """One Directory Service: where its list is, and whose signature on it counts."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    url: Annotated[str, AfterValidator(_document_url)]
+    key_files: tuple[FilePath, ...] = ()
+    unsigned: bool = False
+
+    @model_validator(mode="after")
+    def _signed_or_not(self) -> "DirectoryService":
+        if self.unsigned == bool(self.key_files):
+            raise ValueError(
+                "needs key_files with the keys that its operator gave you, or unsigned: true"
+            )
+        missing = [str(file) for file in self.key_files if not file.exists()]
+        if missing:
+            raise ValueError(f"{', '.join(missing)} does not exist")
+        return self
+
+
+class Directories(Section):
+    """The Directory Services whose servers our users are offered."""
+
+    refresh_minutes: int = Field(default=60, ge=1)
+    services: tuple[DirectoryService, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of_a_name(self) -> "Directories":
+        names = [service.name for service in self.services]
+        if len(names) != len(set(names)):
+            raise ValueError("two directories have the same name")
+        return self
+
+
 class Tokens(Section):
     """Access tokens that we issue."""
 
@@ -427,6 +470,7 @@ class Config(Section):
     trust: Trust = Trust()
     sharing: Sharing = Sharing()
     invites: Invites = Invites()
+    directories: Directories = Directories()
     dialects: Dialects = Dialects()
     tokens: Tokens = Tokens()
     limits: Limits = Limits()

@@ -54,6 +54,9 @@ tolerated = Counter(
 )
 dav_bytes = Counter("ocm_dav_bytes", "Bytes of WebDAV bodies moved.", ["direction"])
 rate_limited = Counter("ocm_rate_limited", "Requests refused for their number.", ["scope"])
+directory_refreshes = Counter(
+    "ocm_directory_refreshes", "Lists of Directory Services fetched.", ["directory", "result"]
+)
 build = Gauge("ocm_build_info", "The version that runs.", ["version"], multiprocess_mode="livemax")
 
 

@@ -3,7 +3,18 @@
 import typer
 
 from gateway import __version__
-from gateway.cli import contact, dialects, discover, invite, keys, outbox, peers, received, share
+from gateway.cli import (
+    contact,
+    dialects,
+    directory,
+    discover,
+    invite,
+    keys,
+    outbox,
+    peers,
+    received,
+    share,
+)
 from gateway.cli.check import check
 from gateway.cli.demo import demo
 from gateway.cli.serve import serve
@@ -22,6 +33,7 @@ app.add_typer(share.commands, name="share")
 app.add_typer(received.commands, name="received")
 app.add_typer(invite.commands, name="invite")
 app.add_typer(contact.commands, name="contact")
+app.add_typer(directory.commands, name="directory")
 app.command()(discover.discover)
 app.add_typer(dialects.commands, name="dialects")
 app.add_typer(keys.commands, name="keys")

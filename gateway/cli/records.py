@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.model import Contact, OutboxEntry, ReceivedShare, SentInvite, SentShare
 from gateway.ocm.discovery import Discovery, encode
+from gateway.providers.directories import DirectoryState
 
 
 def sent(share: SentShare) -> dict[str, Any]:
@@ -79,6 +80,22 @@ def contact(one: Contact) -> dict[str, Any]:
         "source": one.source.value,
         "trusted": one.trusted,
         "addedAt": one.added_at,
+    }
+
+
+def directory_(state: DirectoryState) -> dict[str, Any]:
+    """A Directory Service and its servers, as JSON."""
+    return {
+        "name": state.name,
+        "url": state.url,
+        "signed": state.signed,
+        "federation": state.federation,
+        "servers": [
+            {"url": server.url, "displayName": server.display_name} for server in state.servers
+        ],
+        "fetchedAt": state.fetched_at,
+        "triedAt": state.tried_at,
+        "error": state.error,
     }
 
 

@@ -7,6 +7,7 @@ that the document brings along are never looked at.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from jwcrypto.common import JWException
 from jwcrypto.jwk import JWK
@@ -64,19 +65,21 @@ class _Signed:
     header: Mapping[str, object]
 
 
+class Form(StrEnum):
+    """The serialisations of a JWS (RFC 7515 7)."""
+
+    COMPACT = "compact"
+    FLATTENED = "flattened"
+    GENERAL = "general"
+
+
 def pin(key: Mapping[str, object] | str) -> PinnedKey:
     """A key to pin: a JWK or PEM text. Without alg, an RSA key stands for RS256.
 
     Raises Malformed for a broken or symmetric key, and for an alg that does not go with it.
     """
     try:
-        # From JSON: given as arguments, a key could also ask to be generated.
-        jwk = (
-            JWK.from_pem(key.encode())
-            if isinstance(key, str)
-            else JWK.from_json(json.dump(dict(key)).decode())
-        )
-        public = jwk.export_public(as_dict=True)
+        public = _private(key).export_public(as_dict=True)
     except (JWException, ValueError, TypeError, KeyError) as error:
         raise Malformed("the pinned key cannot be read", detail=str(error)[:200]) from error
     fitting = _FITTING.get((public.get("kty"), public.get("crv")), ())
@@ -98,13 +101,68 @@ def parse_directory(document: bytes, pinned: Sequence[Mapping[str, object] | str
     signatures = _signatures(document)
     if not any(_verifies(signed, key) for signed in signatures for key in keys):
         raise BadSignature("the directory is not signed by a pinned key", reason="signature")
-    payload = json.load_object(base64url.decode(signatures[0].payload), MOST_BYTES)
+    return _directory(json.load_object(base64url.decode(signatures[0].payload), MOST_BYTES))
+
+
+def parse_unsigned(document: bytes) -> Directory:
+    """Read a directory that nobody signed, as Reva and OpenCloud publish them.
+
+    Draft 03 prints one with its payload as an object, which no signature can cover; that form is
+    read here too. Raises Malformed.
+    """
+    members = json.load_object(document, MOST_BYTES)
+    payload = members.get("payload")
+    return _directory(payload if isinstance(payload, dict) else members)
+
+
+def sign_directory(directory: Directory, private: Mapping[str, object] | str, form: Form) -> str:
+    """The directory as a JWS by that key, a JWK or PEM text. Raises Malformed for a bad key."""
+    key = pin(private)
+    servers = [{"url": one.url, "displayName": one.display_name} for one in directory.servers]
+    jws = JWS(json.dump({"federation": directory.federation, "servers": servers}))
+    jws.allowed_algs = [key.algorithm]
+    try:
+        jws.add_signature(_private(private), protected=f'{{"alg":"{key.algorithm}"}}')
+    except (JWException, ValueError, TypeError) as error:
+        raise Malformed("the key cannot sign", detail=str(error)[:200]) from error
+    if form is Form.COMPACT:
+        return str(jws.serialize(compact=True))
+    flattened = json.load_object(jws.serialize().encode(), 2 * MOST_BYTES)
+    if form is Form.GENERAL:
+        signature = {"protected": flattened["protected"], "signature": flattened["signature"]}
+        flattened = {"payload": flattened["payload"], "signatures": [signature]}
+    return json.dump(flattened).decode()
+
+
+def parse_entries(federation: object, servers: object) -> Directory:
+    """A directory to publish. Malformed, naming them, for entries that readers would leave out."""
+    directory = _directory({"federation": federation, "servers": servers})
+    entries = servers if isinstance(servers, list) else []
+    faults = tuple(
+        (f"servers.{position}", "is not an absolute URL of a server with a displayName")
+        for position, entry in enumerate(entries)
+        if _server(entry) is None
+    )
+    if faults:
+        raise Malformed("the list has servers that readers would leave out", fields=faults)
+    return directory
+
+
+def _directory(payload: Mapping[str, object]) -> Directory:
     federation, servers = payload.get("federation"), payload.get("servers")
     if not isinstance(federation, str):
         raise Malformed("the directory names no federation")
     if not isinstance(servers, list) or len(servers) > MOST_SERVERS:
         raise Malformed("the directory has no list of servers, or too long a one")
     return Directory(federation, tuple(filter(None, map(_server, servers))))
+
+
+def _private(key: Mapping[str, object] | str) -> JWK:
+    """The key as it is, with its private half if it has one."""
+    if isinstance(key, str):
+        return JWK.from_pem(key.encode())
+    # From JSON: given as arguments, a key could also ask to be generated.
+    return JWK.from_json(json.dump(dict(key)).decode())
 
 
 def _signatures(document: bytes) -> list[_Signed]:

@@ -185,6 +185,17 @@ revisions = Table(
     Column("number", Integer, nullable=False),
 )
 
+directories = Table(
+    "directories",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("url", String, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("fetched_at", Integer),
+    Column("tried_at", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+)
+
 replays = Table(
     "replays",
     metadata,
