@@ -115,6 +115,8 @@ async def propfind(exchange: Exchange) -> DavAnswer:
     """PROPFIND of Depth 0 and 1; infinity is refused for folders (RFC 4918 9.1)."""
     request, target = exchange.request, _freshened(exchange.target)
     depth = headers.depth_of("PROPFIND", request.headers)
+    if target.lists_unasked and "Depth" not in request.headers:
+        depth = "1"
     body = await collect(request.body, documents.LONGEST)
     requested = documents.parse_propfind(body)
     folder = not target.single_file and (request.slash or not target.rel)

@@ -77,6 +77,7 @@ class Target:
     trusted: True for our own storage, False for another OCM Server.
     freshness: when not empty, the ETag of a `root` collection also depends on it. Receivers look at
     that ETag alone to learn of changes, and a plain storage does not carry changes up to it.
+    lists_unasked: PROPFIND without Depth means 1, as Seafile means it, not infinity.
     """
 
     base: str
@@ -93,6 +94,7 @@ class Target:
     trusted: bool = True
     profile: Profile = Profile()
     freshness: str = ""
+    lists_unasked: bool = False
 
     @property
     def path(self) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
 """What other OCM Servers say of themselves (draft 03, section 5), cached.
 
-`/.well-known/ocm` first, then `/ocm-provider`. One request at a time per server, whoever asks; a
-failure is remembered for a moment too, so that a dead server slows down nobody twice.
+`/.well-known/ocm` first, then `/ocm-provider`, which ownCloud and Seafile know with a slash behind
+it alone. One request at a time per server, whoever asks; a failure is remembered for a moment too,
+so that a dead server slows down nobody twice. A redirect on the same server is followed, once: the
+request carries no secret and no signature.
 """
 
 import asyncio
@@ -18,9 +20,10 @@ from gateway.ocm import discovery
 from gateway.ocm.discovery import Discovery
 from gateway.transport import Guarded
 
-PATHS = ("/.well-known/ocm", "/ocm-provider")
+PATHS = ("/.well-known/ocm", "/ocm-provider", "/ocm-provider/")
 _DOCUMENT_BYTES = 256 * 1024
 _MANY = 2000
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class Discoveries:
             f"{provider} does not speak OCM, or cannot be reached", detail="; ".join(failures)
         )
 
-    async def _fetch(self, provider: Authority, url: str) -> Discovery:
+    async def _fetch(self, provider: Authority, url: str, *, follow: bool = True) -> Discovery:
         async with self._guarded.request(
             provider,
             "GET",
@@ -107,10 +110,25 @@ class Discoveries:
             headers={"Accept": "application/json"},
             total_seconds=self._provider_seconds,
         ) as answer:
-            if answer.status != 200:
+            moved = answer.headers.get("Location", "") if answer.status in _REDIRECTS else ""
+            if answer.status != 200 and not (moved and follow):
                 raise ProviderFailed(f"answered {answer.status}")
             body = await answer.read(_DOCUMENT_BYTES)
+        if moved:
+            return await self._fetch(provider, _moved(url, moved), follow=False)
         document = discovery.parse(body, asked_at=str(URL(url).origin()))
         if not document.enabled:
             raise ProviderRefused(f"{provider} has switched OCM off")
         return document
+
+
+def _moved(url: str, location: str) -> str:
+    """Where a redirect leads; ProviderFailed when that is another server or another scheme."""
+    try:
+        there = URL(url, encoded=True).join(URL(location, encoded=True))
+        elsewhere = there.origin() != URL(url).origin()
+    except ValueError as error:
+        raise ProviderFailed("answered a redirect that leads nowhere") from error
+    if elsewhere:
+        raise ProviderFailed("answered a redirect to another server")
+    return str(there)

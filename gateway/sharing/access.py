@@ -7,6 +7,7 @@ decided anew each time by the state of its Share, so revoking ends access while 
 
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from gateway import metrics
@@ -189,7 +190,7 @@ class Access:
             raise _unauthorized("the token is not valid") from error
 
     def _target(self, share: SentShare, rel: tuple[str, ...], *, named: bool) -> Target:
-        return self._storage.target(
+        target = self._storage.target(
             share.owner,
             share.resource,
             rel,
@@ -200,6 +201,7 @@ class Access:
             writable=Permission.WRITE in share.permissions,
             reshare=Permission.SHARE in share.permissions,
         )
+        return target if named else replace(target, lists_unasked=True)
 
 
 def _unauthorized(message: str) -> Unauthorized:

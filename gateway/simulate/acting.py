@@ -129,14 +129,20 @@ async def way(world: Simulation, theirs: Theirs, received: Received) -> tuple[st
         case Opens.ROOT_BASIC:
             return root, _basic(secret, world.peer.password)
         case Opens.ROOT_TOKEN:
-            token = await exchange(world, theirs, secret) if theirs.token else ""
+            token = await token_for(world, theirs, received) if theirs.token else ""
             return root, f"Bearer {token}" if token else _basic(secret, "")
     uri = str(received.body["protocol"]["webdav"].get("uri", ""))
     url = uri if "://" in uri else root + uri
     if world.peer.opens is Opens.URI_SECRET or not (demanded or theirs.token):
         return url, f"Bearer {secret}"
-    token = await exchange(world, theirs, secret)
+    token = await token_for(world, theirs, received)
     return url, f"Bearer {token or secret}" if token or not demanded else "Bearer none"
+
+
+async def token_for(world: Simulation, theirs: Theirs, received: Received) -> str:
+    """The access token of a share, got once; "" when there is none to be had."""
+    received.token = received.token or await exchange(world, theirs, secret_of(received.body))
+    return received.token
 
 
 async def exchange(world: Simulation, theirs: Theirs, secret: str) -> str:

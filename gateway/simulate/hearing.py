@@ -74,7 +74,7 @@ async def _look_inside(world: Simulation, received: Received) -> None:
     try:
         if world.peer.exchanges_inside and demanded:
             theirs = await world.discover(received.server)
-            if not await acting.exchange(world, theirs, secret_of(received.body)):
+            if not await acting.token_for(world, theirs, received):
                 raise Refusal(400, "no token could be had for the share")
         if world.peer.looks_inside:
             theirs = await world.discover(received.server)

@@ -58,12 +58,12 @@ async def open_simulation(
         await web.TCPSite(runner, host.strip("[]"), int(port)).start()
         authority = f"{host}:{runner.addresses[0][1]}"
         worlds.append(
-            Simulation(PEERS[name], authority, home, session, _keys(PEERS[name], authority))
+            Simulation(PEERS[name], authority, home, session, keys_of(PEERS[name], authority))
         )
         yield worlds[0]
 
 
-def _keys(peer: Peer, authority: str) -> dict[Signs, signing.Key]:
+def keys_of(peer: Peer, authority: str) -> dict[Signs, signing.Key]:
     """The keys of a server: one for each scheme that it knows."""
     scheme = "http" if loopback(authority) else "https"
     names = {"authority": authority, "origin": f"{scheme}://{authority}"}

@@ -45,6 +45,7 @@ class Received:
     body: Mapping[str, Any] = field(repr=False)
     server: str
     state: str = "pending"
+    token: str = field(default="", repr=False)  # the access token got for it
 
 
 @dataclass(frozen=True, slots=True)

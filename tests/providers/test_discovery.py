@@ -37,7 +37,11 @@ async def test_the_well_known_place_is_asked_first_and_plainly(gateway, peer):
         Answer(200, {"enabled": True, "endPoint": "nowhere", "resourceTypes": []}),
         Answer(200, b"\xff"),
         Answer(200, b" " * 300_000),
-        Answer(302, headers={"Location": "/elsewhere"}),
+        Answer(302, headers={"Location": "http://127.0.0.1:9/elsewhere"}),
+        Answer(302, headers={"Location": "//other.example/elsewhere"}),
+        Answer(302, headers={"Location": "http://[/"}),
+        Answer(302, headers={"Location": "mailto:somebody"}),
+        Answer(302),
         Answer(hang_up=True),
     ],
     ids=lambda answer: (
@@ -51,7 +55,20 @@ async def test_what_is_no_document_leads_to_the_old_place(gateway, peer, answer)
     peer.on(OLD, Answer(body=peer.document))
     assert (await discover(gateway, peer)).end_point == f"{peer.origin}/ocm"
     assert len(peer.requests(OLD)) == 1
-    assert peer.requests("GET /elsewhere") == []
+
+
+async def test_a_redirect_on_the_server_is_followed_once(gateway, peer):
+    peer.on(WELL_KNOWN, Answer(301, headers={"Location": "/there"}))
+    peer.on("GET /there", Answer(body=peer.document), Answer(301, headers={"Location": "/there"}))
+    assert (await discover(gateway, peer)).end_point == f"{peer.origin}/ocm"
+    with pytest.raises(ProviderFailed):
+        await discover(gateway, peer, afresh=True)
+
+
+async def test_the_old_place_is_found_with_a_slash_behind_it(gateway, peer):
+    peer.on(WELL_KNOWN, Answer(404))
+    peer.on("GET /ocm-provider/", Answer(body=peer.document))
+    assert (await discover(gateway, peer)).end_point == f"{peer.origin}/ocm"
 
 
 async def test_a_place_that_takes_too_long_leads_to_the_old_one(opened, peer):

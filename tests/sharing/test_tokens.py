@@ -359,6 +359,20 @@ async def test_legacy_access_opens_shares_without_the_exchange_and_no_others(ope
     assert (await visit(gateway, peer, "", f"Basic {as_user}")).status == 401
 
 
+async def test_a_propfind_without_depth_lists_the_root_where_there_is_no_id(opened, peer):
+    gateway = await opened(sharing={"legacy_access": True})
+    share = await create_share(gateway, peer, must_exchange_token=False)
+    secret = base64.b64encode(f"{share.shared_secret}:".encode()).decode()
+
+    async def listed(path):
+        url = f"{gateway.ours.origin}/remote/dav/ocm/{path}"
+        credential = {"Authorization": f"Basic {secret}"}
+        return await peer.send(request("PROPFIND", url, b"", credential))
+
+    assert b"day.txt" in (await listed("")).body
+    assert (await listed(share.provider_id)).status == 403
+
+
 async def test_without_legacy_access_basic_opens_nothing(gateway, peer):
     share = await create_share(gateway, peer, must_exchange_token=False)
     secret = base64.b64encode(f"{share.shared_secret}:".encode()).decode()
