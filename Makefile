@@ -32,7 +32,7 @@ ready = $(if $(wildcard $(VENV)/dev-ready),$(VENV)/dev-ready,$(VENV)/run-ready)
 .PHONY: help run setup servers format lint test bench chart image lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(ready) ## try it out: two gateways with storage of their own, on this machine; Ctrl-C ends them
 	@trap : INT; $(BIN)/ocm-gateway demo || [ $$? -eq 130 ]
@@ -63,6 +63,9 @@ chart: setup ## make the chart's schema and page from its values and the configu
 
 image: ## build the container image with buildah and see that it starts; BASE=... names another base
 	@sh deploy/image.sh
+
+conformance: setup ## write docs/conformance.md: every item of the specification and its test
+	@$(BIN)/python -m tests.conformance.checklist
 
 lock: build/uv/bin/uv ## choose the newest allowed dependencies and write both lock files
 	@for lock in "--extra demo -o requirements.lock" "--extra dev -o requirements-dev.lock"; do \
