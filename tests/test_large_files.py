@@ -22,6 +22,7 @@ def peak_memory(gateway: Process) -> int:
     return int(line.split()[1]) * 1024
 
 
+@pytest.mark.conforms("OCM-RFC4918-19")
 @pytest.mark.slow
 def test_two_gibibytes_go_down_and_up_in_little_memory(tmp_path):
     for name in ("sa", "sb"):

@@ -65,6 +65,7 @@ async def test_a_listing_cut_off_after_its_start_raises_on_the_way(client, broke
             _ = [chunk async for chunk in answer.body]
 
 
+@pytest.mark.conforms("OCM-GW-02")
 @pytest.mark.parametrize("status", ["401 No", "407 No", "511 No", "302 Found", "303 See Other"])
 @pytest.mark.parametrize("trusted", [True, False])
 async def test_a_question_for_credentials_is_not_passed_on(client_to, broken, status, trusted):
@@ -112,6 +113,7 @@ async def test_an_index_page_is_not_the_content_of_a_folder(client, broken):
         await client.ask("GET", "/sub")
 
 
+@pytest.mark.conforms("OCM-RFC4918-03")
 async def test_nothing_of_the_inside_gets_out(client, broken):
     broken.says(
         "200 OK",
@@ -130,6 +132,7 @@ async def test_nothing_of_the_inside_gets_out(client, broken):
     assert "inside" not in str(headers).lower()
 
 
+@pytest.mark.conforms("OCM-GW-01", "OCM-RFC9421-23")
 async def test_nothing_of_the_client_gets_in(client, broken):
     broken.says("200 OK", b"")
     await client.ask(
@@ -176,6 +179,7 @@ async def test_statuses_that_clients_insist_on_are_made(client, broken):
 PATCH = b'<propertyupdate xmlns="DAV:"><set><prop><a xmlns="u"/></prop></set></propertyupdate>'
 
 
+@pytest.mark.conforms("OCM-RFC4918-15")
 async def test_a_failed_dependency_is_explained_or_just_said(client, broken):
     broken.says("424 Failed", OK.replace(b"/shared/", b"/shared/a/"), "Content-Type: text/xml")
     status, _, body = await client.ask("DELETE", "/a/")

@@ -37,12 +37,14 @@ def test_known_methods_that_would_leak_are_405(method):
     assert "GET" in caught.value.allow
 
 
+@pytest.mark.conforms("OCM-RFC4918-10")
 @pytest.mark.parametrize("method", ["BREW", "get", ""])
 def test_unknown_methods_are_501(method):
     with pytest.raises(Unsupported):
         methods.admit(method, target("a"))
 
 
+@pytest.mark.conforms("OCM-RFC4918-11")
 @pytest.mark.parametrize(
     ("method", "error"),
     [
@@ -109,6 +111,7 @@ def test_depth(method, value, depth):
     assert methods.depth(method, value) == depth
 
 
+@pytest.mark.conforms("OCM-RFC4918-09")
 @pytest.mark.parametrize(
     ("method", "value"),
     [

@@ -78,6 +78,7 @@ def props(body, index=0, status="200"):
     return {prop.tag: prop.text for stat in found for prop in stat.find(D + "prop")}
 
 
+@pytest.mark.conforms("OCM-RFC4918-20")
 @pytest.mark.parametrize(
     ("href", "public"),
     [
@@ -131,6 +132,7 @@ def test_raw_hrefs_are_not_decoded():
     assert hrefs(body) == ["/remote/id/", "/remote/id/a%20b%2541%3Fx%23y"]
 
 
+@pytest.mark.conforms("OCM-RFC4918-21")
 def test_another_server_speaks_for_itself_only():
     body = ms(
         SELF, file("http://evil/dav/shared/a"), file("/dav/shared/b%5Cc"), file("/dav/shared/d")
@@ -227,6 +229,7 @@ def test_byte_by_byte_is_the_same_as_the_whole():
     assert rewrite(BIG, step=1) == rewrite(BIG)
 
 
+@pytest.mark.conforms("OCM-RFC4918-04")
 def test_dead_properties_survive_byte_for_byte():
     body = rewrite(BIG)
     assert b"<x:dead a='1>2' b=\"'\"><x:href>/dav/shared/kept</x:href></x:dead><x:e/>" in body

@@ -32,6 +32,7 @@ def hrefs(body):
     return [found.findtext(D + "href") for found in ET.fromstring(body).iter(D + "response")]
 
 
+@pytest.mark.conforms("OCM-RFC4918-02")
 async def test_a_listing_has_public_addresses_only(client):
     status, headers, body = await client.ask("PROPFIND", Depth="1")
     assert status == 207
@@ -41,6 +42,7 @@ async def test_a_listing_has_public_addresses_only(client):
     assert b"/dav/shared" not in body
 
 
+@pytest.mark.conforms("OCM-RFC4918-02")
 async def test_odd_names_make_the_round_trip(client, storage):
     for name in (
         "%23x%3Fy",
@@ -63,6 +65,7 @@ async def test_odd_names_make_the_round_trip(client, storage):
         assert content.decode().replace("+", "%2B") == href.removeprefix("/sub/")
 
 
+@pytest.mark.conforms("OCM-RFC4918-01")
 async def test_a_missing_depth_is_infinity_and_refused_for_folders(client):
     for path in ("/", "/sub", "/sub/"):
         status, _, body = await client.ask("PROPFIND", path)
@@ -72,6 +75,7 @@ async def test_a_missing_depth_is_infinity_and_refused_for_folders(client):
     assert (status, len(hrefs(body))) == (207, 1)
 
 
+@pytest.mark.conforms("OCM-RFC4918-18")
 async def test_files_are_read_whole_and_in_part(client):
     status, headers, body = await client.ask("GET", "/a%20b.txt")
     assert (status, body) == (200, b"hello")
@@ -85,6 +89,7 @@ async def test_files_are_read_whole_and_in_part(client):
     assert status == 416
 
 
+@pytest.mark.conforms("OCM-RFC4918-18")
 async def test_conditions_pass(client):
     _, headers, _ = await client.ask("GET", "/a%20b.txt")
     status, _, body = await client.ask("GET", "/a%20b.txt", If_None_Match=headers["ETag"])
@@ -116,6 +121,7 @@ async def test_what_is_not_there_is_404_without_the_storage_s_words(client):
         await client.ask("GET", "/nothing/")
 
 
+@pytest.mark.conforms("OCM-RFC4918-18")
 @pytest.mark.parametrize("profile", [ATOMIC, Profile(conditional_put=True), PLAIN])
 async def test_a_file_is_made_and_replaced(client, storage, profile):
     client.target = replace(client.target, profile=profile)
@@ -190,6 +196,7 @@ async def test_a_folder_is_never_replaced_by_a_file(client, storage, profile):
     assert (storage.files / "shared" / "sub").is_dir()
 
 
+@pytest.mark.conforms("OCM-RFC4918-14")
 async def test_folders_are_made_and_deleted(client):
     assert (await client.ask("MKCOL", "/made"))[0] == 201
     assert (await client.ask("MKCOL", "/made"))[0] == 405
@@ -200,6 +207,7 @@ async def test_folders_are_made_and_deleted(client):
     assert (await client.ask("DELETE", "/made"))[0] == 404
 
 
+@pytest.mark.conforms("OCM-RFC4918-05", "OCM-RFC4918-06")
 async def test_files_are_moved_and_copied_inside_the_share(client, storage):
     shared = storage.files / "shared"
     assert (await client.ask("COPY", "/a%20b.txt", Destination=f"{HERE}/sub/c"))[0] == 201
@@ -215,6 +223,7 @@ async def test_files_are_moved_and_copied_inside_the_share(client, storage):
     assert (await client.ask("COPY", "/d", Destination=f"{HERE}/none/x"))[0] == 409
 
 
+@pytest.mark.conforms("OCM-RFC4918-05")
 @pytest.mark.parametrize(
     ("destination", "status"),
     [
@@ -239,6 +248,7 @@ async def test_a_move_that_leaves_the_share_or_destroys_is_refused(
     assert (storage.files / "secret.txt").read_text() == "secret"
 
 
+@pytest.mark.conforms("OCM-RFC4918-13")
 async def test_properties_are_set_and_read(client):
     body = (
         b'<propertyupdate xmlns="DAV:"><set><prop><x:dead xmlns:x="urn:x">v&amp;w</x:dead></prop>'
@@ -273,6 +283,7 @@ async def lock(client, path="/a%20b.txt", **headers):
     return fields["Lock-Token"], body
 
 
+@pytest.mark.conforms("OCM-RFC4918-04", "OCM-RFC4918-07", "OCM-RFC4918-08")
 async def test_a_lock_is_taken_shown_used_and_released(client):
     token, body = await lock(client)
     assert token.startswith("<urn:ocmgw:")
@@ -310,12 +321,14 @@ async def test_a_lock_of_one_share_is_of_no_use_in_another(client):
     assert (await client.ask("UNLOCK", "/a%20b.txt", Lock_Token=token))[0] == 204
 
 
+@pytest.mark.conforms("OCM-RFC4918-09")
 async def test_a_lock_on_nothing_makes_a_file(client, storage):
     token, _ = await lock(client, "/fresh")
     assert (storage.files / "shared" / "fresh").read_bytes() == b""
     assert (await client.ask("UNLOCK", "/fresh", Lock_Token=token))[0] == 204
 
 
+@pytest.mark.conforms("OCM-RFC4918-16")
 async def test_options_is_answered_here(client):
     status, headers, _ = await client.ask("OPTIONS", "/nothing")
     assert (status, headers["DAV"], headers["MS-Author-Via"]) == (200, "1, 2", "DAV")
@@ -325,6 +338,7 @@ async def test_options_is_answered_here(client):
     assert headers["Allow"] == "OPTIONS, GET, HEAD, PROPFIND"
 
 
+@pytest.mark.conforms("OCM-RFC4918-10")
 async def test_a_read_only_share_changes_nothing(client, storage):
     client.target = replace(client.target, writable=False)
     for method in ("PUT", "DELETE", "MKCOL", "MOVE", "COPY", "PROPPATCH", "LOCK", "UNLOCK"):
@@ -332,6 +346,7 @@ async def test_a_read_only_share_changes_nothing(client, storage):
             await client.ask(method, "/a%20b.txt", Destination=f"{HERE}/x")
 
 
+@pytest.mark.conforms("OCM-RFC4918-11")
 async def test_one_file_is_shared_without_its_siblings(client, storage):
     client.target = replace(client.target, root=("shared", "a b.txt"), single_file=True)
     for path in ("/", "", "/a%20b.txt", "/anything"):
@@ -359,6 +374,7 @@ async def test_a_missing_root_is_believed_only_of_a_healthy_storage(client, clie
     assert caught.value.retry_after
 
 
+@pytest.mark.conforms("OCM-GW-02")
 async def test_a_refused_credential_is_never_the_client_s_401(client):
     client.target = replace(client.target, authorization="Basic d3Jvbmc6d3Jvbmc=")
     for method in ("GET", "PROPFIND", "PUT"):
@@ -401,6 +417,7 @@ async def test_a_long_listing_streams(client, storage):
     assert len(hrefs(body)) == 401
 
 
+@pytest.mark.conforms("OCM-RFC4918-17")
 async def test_document_types_never_reach_the_storage(client):
     for method in ("PROPFIND", "PROPPATCH", "LOCK"):
         with pytest.raises(Malformed):

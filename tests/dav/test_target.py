@@ -28,6 +28,7 @@ def test_paths_are_taken_apart_before_they_are_decoded(raw, segments, slash):
     assert (path.segments, path.slash) == (segments, slash)
 
 
+@pytest.mark.conforms("OCM-RFC4918-12")
 @pytest.mark.parametrize(
     "raw",
     [

@@ -21,6 +21,7 @@ def test_what_we_emit_matches(body):
     check_digest(content_digest(body), body)
 
 
+@pytest.mark.conforms("OCM-RFC9530-03", "OCM-RFC9530-04")
 @pytest.mark.parametrize(
     "value",
     [
@@ -35,6 +36,7 @@ def test_known_digests_that_match_are_enough(value):
     check_digest(value, BODY)
 
 
+@pytest.mark.conforms("OCM-RFC9530-01", "OCM-RFC9530-03", "OCM-RFC9530-05")
 @pytest.mark.parametrize(
     "value",
     [

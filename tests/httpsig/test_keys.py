@@ -72,17 +72,20 @@ def test_rsa_without_alg_needs_the_signature_to_name_it():
     assert reason(key, DATA, v15, "rsa-v1_5-sha512") == "algorithm"
 
 
+@pytest.mark.conforms("OCM-RFC9421-20")
 def test_the_salt_of_pss_has_64_bytes():
     pss = RSA.sign(DATA, padding.PSS(padding.MGF1(hashes.SHA512()), 32), hashes.SHA512())
     assert reason(one(jwk_of(RSA, alg="PS512")), DATA, pss) == "signature"
 
 
+@pytest.mark.conforms("OCM-RFC9421-16")
 def test_the_alg_of_the_key_wins():
     key = one(jwk_of(RSA, alg="RS256"))
     assert key.algorithms == ("rsa-v1_5-sha256",)
     assert reason(key, DATA, b"", "rsa-pss-sha512") == "algorithm"
 
 
+@pytest.mark.conforms("OCM-RFC7517-03", "OCM-RFC7517-06")
 @pytest.mark.parametrize(
     "change",
     [
@@ -136,6 +139,7 @@ def test_keys_in_other_spellings_are_read(change):
     assert one(KEY.public_jwk() | change).algorithms == ("ed25519",)
 
 
+@pytest.mark.conforms("OCM-RFC7517-05")
 def test_two_keys_of_one_name_both_stay():
     other = SigningKey.from_seed(KEY.kid, bytes(32))
     assert len(parse_jwks({"keys": [KEY.public_jwk(), other.public_jwk()]})) == 2

@@ -109,6 +109,9 @@ def test_an_invalid_signature_is_never_taken_for_none(header, value):
     assert refused(replace(REQUEST, headers=((header, value),))) == Reason.MALFORMED
 
 
+@pytest.mark.conforms(
+    "OCM-RFC9421-11", "OCM-RFC9421-12", "OCM-RFC9421-13", "OCM-RFC9421-15", "OCM-RFC9421-16"
+)
 @pytest.mark.parametrize(
     ("parameters", "reason"),
     [
@@ -139,6 +142,7 @@ def test_one_wrong_parameter_is_enough(parameters, reason):
     assert refused(signed_by_hand(COVERED, parameters, lines=LINES)) == reason
 
 
+@pytest.mark.conforms("OCM-RFC9421-03")
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -155,6 +159,9 @@ def test_parameters_are_taken_as_received(parameters):
     verify(read_signature(message), message, PUBLIC, NOW)
 
 
+@pytest.mark.conforms(
+    "OCM-RFC9421-08", "OCM-RFC9421-09", "OCM-RFC9421-10", "OCM-RFC9421-17", "OCM-RFC9421-18"
+)
 @pytest.mark.parametrize(
     ("covered", "reason"),
     [
@@ -187,6 +194,7 @@ def test_coverage_must_be_enough_and_of_known_components(covered, reason):
     assert refused(signed_by_hand(covered, PARAMETERS)) == reason
 
 
+@pytest.mark.conforms("OCM-RFC9421-05", "OCM-RFC9421-07", "OCM-RFC9421-18")
 def test_authority_path_and_query_are_a_target():
     lines = ('"@method": GET', '"@authority": receiver.example', '"@path": /a%2Fb', '"@query": ?')
     message = Message("GET", "https://Receiver.Example:443/a%2Fb?", (), b"")
@@ -197,6 +205,7 @@ def test_authority_path_and_query_are_a_target():
     assert refused(without) == Reason.COVERAGE
 
 
+@pytest.mark.conforms("OCM-RFC9530-07")
 def test_a_message_without_a_body_needs_no_digest():
     message = Message("GET", "https://receiver.example/", (), b"")
     lines = ('"@method": GET', '"@target-uri": https://receiver.example/')
@@ -219,6 +228,7 @@ def test_strict_takes_the_ocm_signature_alone():
     assert refused(foreign, Profile.STRICT) == Reason.MALFORMED
 
 
+@pytest.mark.conforms("OCM-RFC9421-01")
 @pytest.mark.parametrize("profile", Profile)
 def test_two_entries_for_ocm_are_refused(profile):
     value, made = SIGNED.field("signature-input"), SIGNED.field("signature")
@@ -261,6 +271,7 @@ def test_a_label_is_chosen_by_tag_then_ocm_then_sig1_then_the_only_one():
             chosen(**entries)
 
 
+@pytest.mark.conforms("OCM-RFC9421-09")
 @pytest.mark.parametrize(
     ("headers", "reason"),
     [
@@ -300,6 +311,7 @@ def test_a_foreign_key_of_the_same_name_does_not_verify():
     assert caught.value.reason == Reason.UNKNOWN_KEY
 
 
+@pytest.mark.conforms("OCM-RFC9421-20")
 def test_a_der_encoded_ecdsa_signature_is_refused():
     private = ec.generate_private_key(ec.SECP256R1())
     key = VerificationKey("k", ("ecdsa-p256-sha256",), private.public_key())
@@ -308,6 +320,7 @@ def test_a_der_encoded_ecdsa_signature_is_refused():
         key.verify(b"data", der)
 
 
+@pytest.mark.conforms("OCM-RFC9421-04")
 def test_field_lines_are_trimmed_unfolded_and_joined():
     message = Message(
         "GET", "https://a/", (("X-A", " 1 \t"), ("x-a", "2\r\n  3"), ("X-B", "")), b""
@@ -317,6 +330,7 @@ def test_field_lines_are_trimmed_unfolded_and_joined():
     assert message.field("x-c") is None
 
 
+@pytest.mark.conforms("OCM-RFC9421-05", "OCM-RFC9421-07")
 @pytest.mark.parametrize(
     ("component", "value"),
     [

@@ -57,6 +57,7 @@ def judge(vector):
     return signature
 
 
+@pytest.mark.conforms("OCM-RFC9421-02", "OCM-RFC9421-03", "OCM-RFC9421-04", "OCM-RFC9421-20")
 @pytest.mark.parametrize("vector", named(VECTORS["rfc9421"], "name"))
 def test_the_examples_of_rfc_9421_reproduce_and_verify(vector):
     told = vector["message"]
@@ -80,11 +81,13 @@ def test_the_examples_of_rfc_9421_reproduce_and_verify(vector):
         key.verify(base.encode() + b" ", value, vector["alg"])
 
 
+@pytest.mark.conforms("OCM-17.3-04", "OCM-RFC9421-18", "OCM-RFC9421-19", "OCM-RFC9421-22")
 @pytest.mark.parametrize("vector", named(VECTORS["ocm_positive"]))
 def test_good_ocm_signatures_hold(vector):
     assert judge(vector).base.decode() == vector["base"]
 
 
+@pytest.mark.conforms("OCM-RFC9421-01", "OCM-RFC9421-08", "OCM-RFC9421-16", "OCM-RFC9530-05")
 @pytest.mark.parametrize("vector", named(VECTORS["ocm_negative"]))
 def test_bad_ocm_signatures_are_refused_for_the_right_reason(vector):
     with pytest.raises(BadSignature) as caught:

@@ -12,6 +12,7 @@ from gateway.ocm.address import Address, authority, parse_address
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors.json").read_text())["addresses"]
 
 
+@pytest.mark.conforms("OCM-2-02", "OCM-2-03", "OCM-2-05", "OCM-5.2-01")
 @pytest.mark.parametrize("vector", [pytest.param(v, id=v["note"]) for v in VECTORS])
 def test_every_address_vector(vector):
     if not vector["valid"]:

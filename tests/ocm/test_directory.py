@@ -32,6 +32,22 @@ def signed(payload=None, key=EDDSA, header=None, **protected):
     return json.dumps(members | {"header": header}).encode()
 
 
+@pytest.mark.conforms(
+    "OCM-18-02",
+    "OCM-18-03",
+    "OCM-18-04",
+    "OCM-18-05",
+    "OCM-18-06",
+    "OCM-18-08",
+    "OCM-18-09",
+    "OCM-18-10",
+    "OCM-18-11",
+    "OCM-18-12",
+    "OCM-RFC7515-01",
+    "OCM-RFC7515-03",
+    "OCM-RFC7515-04",
+    "OCM-RFC7515-07",
+)
 @pytest.mark.parametrize("case", [pytest.param(c, id=c["desc"]) for c in VECTORS["cases"]])
 def test_every_directory_vector(case):
     document, pinned = case["document"].encode(), [KEYS[kid] for kid in case["pinned"]]
@@ -43,6 +59,7 @@ def test_every_directory_vector(case):
     assert [server.url for server in directory.servers] == case["usable"]
 
 
+@pytest.mark.conforms("OCM-RFC7515-07")
 def test_a_compact_jws_is_read():
     directory = parse_directory(signed(kid="x", typ="JWT") + b"\n", PINNED)
     assert directory.federation == "F"
@@ -55,6 +72,7 @@ def test_a_key_may_be_pinned_as_pem():
     assert pin(EDDSA.export_to_pem().decode()).algorithm == "EdDSA"
 
 
+@pytest.mark.conforms("OCM-18-09")
 def test_a_server_on_plain_http_keeps_its_port():
     urls = ["http://a.example", "http://a.example:443", "https://A.example:443", "http://[::1]:8"]
     payload = PAYLOAD | {"servers": [{"url": url, "displayName": ""} for url in urls]}
@@ -63,6 +81,7 @@ def test_a_server_on_plain_http_keeps_its_port():
     assert found == ["a.example:80", "a.example", "a.example", "[::1]:8"]
 
 
+@pytest.mark.conforms("OCM-RFC7515-04", "OCM-RFC7515-05", "OCM-RFC7515-06")
 @pytest.mark.parametrize(
     "document",
     [
@@ -82,6 +101,7 @@ def test_a_signature_that_is_not_that_of_a_pinned_key_is_refused(document):
         parse_directory(document, PINNED)
 
 
+@pytest.mark.conforms("OCM-RFC7515-03")
 def test_the_pinned_public_key_is_no_shared_secret():
     # Algorithm confusion: HMAC with the public key's text as the secret.
     public = base64url.encode(RS256.export_to_pem())
@@ -90,6 +110,7 @@ def test_the_pinned_public_key_is_no_shared_secret():
         parse_directory(forged, [RS256.export_public(as_dict=True)])
 
 
+@pytest.mark.conforms("OCM-RFC7515-02")
 def test_an_algorithm_named_twice_is_refused():
     _, payload, signature = signed().split(b".")
     twice = base64url.encode(b'{"alg":"none","alg":"EdDSA"}').encode()

@@ -60,6 +60,7 @@ def test_what_we_publish_reads_as_what_we_meant():
     assert not found.wants_exchange
 
 
+@pytest.mark.conforms("OCM-5.3-22")
 def test_exchange_token_is_published_with_its_endpoint_or_not_at_all():
     assert "exchange-token" not in encode(replace(OURS, token_end_point=""))["capabilities"]
     assert "tokenEndPoint" not in encode(replace(OURS, capabilities=frozenset()))
@@ -98,6 +99,7 @@ def test_what_is_no_document_is_refused(data):
         parse(data, ORIGIN)
 
 
+@pytest.mark.conforms("OCM-5.3-18")
 def test_optional_members_that_are_wrong_are_left_out():
     found = read(
         provider=1, capabilities="x", criteria=[1, None, "denylist", "\u0000"], jwksUri="/jwks",
@@ -148,11 +150,13 @@ def test_tokens_are_exchanged_with_a_capability_and_an_endpoint(capability, memb
     assert read(tokenEndPoint=url, tokenEndpoint="https://b.example").token_end_point == url
 
 
+@pytest.mark.conforms("OCM-5.3-06")
 @pytest.mark.parametrize("end_point", ["https://a.example/x/ocm", "https://a.example/x/ocm/"])
 def test_the_api_is_joined_with_one_slash(end_point):
     assert read(endPoint=end_point).api("shares") == "https://a.example/x/ocm/shares"
 
 
+@pytest.mark.conforms("OCM-5.3-40")
 @pytest.mark.parametrize(
     ("published", "found"),
     [

@@ -13,6 +13,7 @@ from gateway.ocm.invites import Invite, encode_invite, parse_invite
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors.json").read_text())["invites"]
 
 
+@pytest.mark.conforms("OCM-4.4.6-01", "OCM-4.4.6-02")
 @pytest.mark.parametrize("vector", [pytest.param(v, id=v["desc"]) for v in VECTORS])
 def test_every_invite_vector(vector):
     if vector["token"] is None:

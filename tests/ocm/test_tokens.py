@@ -73,6 +73,7 @@ def test_a_token_request_with_one_defect_is_refused(content_type, body, error):
         tokens.parse_request(content_type, body)
 
 
+@pytest.mark.conforms("OCM-9.1-07")
 @given(st.text(min_size=1, max_size=100).filter(lambda code: code.isprintable()))
 def test_a_code_survives_the_journey(code):
     request = TokenRequest(Authority("a.example:8443"), code)

@@ -20,6 +20,7 @@ def test_what_is_on_no_list_gets_the_default(default):
     assert default in found.reason
 
 
+@pytest.mark.conforms("OCM-GW-10")
 @pytest.mark.parametrize("default", ["allow", "deny"])
 def test_deny_wins(default):
     found = verdict("a.example", default, allow=["a.example"], deny=["a.example"])
@@ -64,6 +65,7 @@ def test_an_allowed_suffix_may_have_a_denied_host():
     assert not verdict("very.evil.example", **rules).allowed
 
 
+@pytest.mark.conforms("OCM-GW-09")
 @pytest.mark.parametrize("entry", ["EVIL.example", "evil.example.", "evil.example:443"])
 @pytest.mark.parametrize("host", ["evil.example", "Evil.Example.", "evil.example:443"])
 def test_a_denied_server_is_denied_in_every_spelling(entry, host):

@@ -17,6 +17,7 @@ async def discover(gateway, peer, **options):
     return await gateway.others.discoveries.discover(authority(peer.authority), **options)
 
 
+@pytest.mark.conforms("OCM-5.2-02")
 async def test_the_well_known_place_is_asked_first_and_plainly(gateway, peer):
     found = await discover(gateway, peer)
     assert found.end_point == f"{peer.origin}/ocm"
@@ -25,6 +26,7 @@ async def test_the_well_known_place_is_asked_first_and_plainly(gateway, peer):
     assert not {"Authorization", "Cookie", "Signature"} & set(seen.headers)
 
 
+@pytest.mark.conforms("OCM-5.2-03", "OCM-5.2-04", "OCM-RFC8615-06")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -71,6 +73,7 @@ async def test_the_old_place_is_found_with_a_slash_behind_it(gateway, peer):
     assert (await discover(gateway, peer)).end_point == f"{peer.origin}/ocm"
 
 
+@pytest.mark.conforms("OCM-5.2-03", "OCM-GW-04")
 async def test_a_place_that_takes_too_long_leads_to_the_old_one(opened, peer):
     gateway = await opened(limits={"provider_seconds": 1})
     peer.on(WELL_KNOWN, Answer(body=peer.document, seconds=1.3))
@@ -118,6 +121,7 @@ async def test_a_failure_is_remembered_for_a_moment(gateway, peer):
     assert len(peer.requests(WELL_KNOWN)) == 1
 
 
+@pytest.mark.conforms("OCM-5.1-04")
 async def test_a_denied_server_is_not_asked(opened, peer):
     gateway = await opened(policy={"default": "allow", "deny": [peer.authority]})
     with pytest.raises(Refused):

@@ -71,6 +71,7 @@ async def test_keys_are_fetched_from_the_place_that_the_server_names(gateway, pe
     assert peer.requests("GET /.well-known/jwks.json") == []
 
 
+@pytest.mark.conforms("OCM-RFC8615-05")
 async def test_keys_at_another_server_are_not_its_keys(gateway, peer, other):
     peer.document["jwksUri"] = f"{other.origin}/.well-known/jwks.json"
     assert await reason(gateway, peer, signed(peer)) is Reason.NO_KEYS
@@ -82,6 +83,7 @@ async def test_keys_are_fetched_once_for_many_messages(gateway, peer):
     assert len(peer.requests("GET /.well-known/jwks.json")) == 1
 
 
+@pytest.mark.conforms("OCM-RFC9421-14")
 async def test_of_two_that_come_at_once_one_is_a_replay(gateway, peer):
     twice = signed(peer)
     results = await asyncio.gather(
@@ -91,6 +93,7 @@ async def test_of_two_that_come_at_once_one_is_a_replay(gateway, peer):
     assert {one.reason for one in results if isinstance(one, BadSignature)} == {Reason.REPLAY}
 
 
+@pytest.mark.conforms("OCM-RFC9421-13")
 @pytest.mark.parametrize(("age", "good"), [(300, True), (301, False), (-60, True), (-61, False)])
 async def test_a_signature_is_good_for_its_time(opened, peer, age, good):
     clock = Clock()
@@ -127,6 +130,7 @@ async def test_known_keys_outlive_a_short_outage(gateway, peer):
     assert await reason(gateway, peer, signed(peer, key=stranger)) is Reason.SIGNATURE
 
 
+@pytest.mark.conforms("OCM-6.3-01")
 async def test_unsigned_is_tolerated_for_servers_without_keys_alone(opened, peer, other):
     gateway = await opened(signatures={"required": False})
     plain = message(unsigned("POST", URL, b"{}"))

@@ -52,6 +52,7 @@ async def test_people_of_this_server_and_unknown_users_are_refused(gateway):
         await gateway.contacts.add("alice", "bob@cloud.example.org", name="two\nlines")
 
 
+@pytest.mark.conforms("OCM-19-02")
 async def test_an_address_book_is_private(gateway):
     made = await gateway.contacts.add("alice", "bob@cloud.example.org")
     assert await gateway.contacts.all("carol") == []
@@ -62,6 +63,7 @@ async def test_an_address_book_is_private(gateway):
         await gateway.contacts.rename(made.id, "x", user="carol")
 
 
+@pytest.mark.conforms("OCM-19-02")
 async def test_contacts_are_found_by_name_and_address(gateway):
     await gateway.contacts.add("alice", "bob@cloud.example.org", name="Robert %")
     await gateway.contacts.add("alice", "carol@other.example.org", email="c@mail.example")
@@ -85,6 +87,9 @@ async def invited(gateway, peer):
     return await gateway.inviting.accept_invite("alice", token)
 
 
+@pytest.mark.conforms(
+    "OCM-4.4.1-01", "OCM-4.4.5-02", "OCM-4.4.7-01", "OCM-5.3-35", "OCM-6.2-07", "OCM-6.3-08"
+)
 async def test_only_contacts_may_share_where_an_invite_is_required(opened, peer, other):
     gateway = await opened(sharing={"require_invite": True})
     reply = await peer.post(shares_of(gateway), peer.share(address(gateway)))
@@ -128,6 +133,7 @@ async def test_the_criterion_is_published_in_both_spellings_when_it_holds(opened
         assert ({"invite", "must-invite"} <= set(document.json()["criteria"])) is wanted
 
 
+@pytest.mark.conforms("OCM-5.3-36")
 @pytest.mark.parametrize("criterion", ["invite", "must-invite"])
 async def test_to_a_server_that_wants_an_invite_only_contacts_by_invite_get_shares(
     gateway, peer, criterion
@@ -143,6 +149,7 @@ async def test_to_a_server_that_wants_an_invite_only_contacts_by_invite_get_shar
     assert (await create_share(gateway, peer)).state is SentState.SENT
 
 
+@pytest.mark.conforms("OCM-6.4-03")
 async def test_what_a_trusted_contact_shares_is_accepted_without_asking(gateway, peer):
     contact = await invited(gateway, peer)
     await send_share(peer, gateway)

@@ -61,6 +61,7 @@ def basic(secret, password=""):
 # What is sent
 
 
+@pytest.mark.conforms("OCM-6.1-33")
 @pytest.mark.parametrize("kind", [old_nextcloud, owncloud])
 async def test_servers_of_1_0_get_the_secret_in_options(gateway, peer, kind):
     kind(peer)
@@ -243,6 +244,7 @@ async def test_a_demanded_exchange_is_refused_by_servers_of_1_0(gateway, peer):
 # What the operator says
 
 
+@pytest.mark.conforms("OCM-6.1-33")
 async def test_without_legacy_access_servers_of_1_0_are_sent_nothing(opened, peer):
     gateway = await opened(sharing={"legacy_access": False})
     old_nextcloud(peer)
@@ -284,6 +286,7 @@ async def test_the_operator_knows_better(opened, peer):
 # What opens
 
 
+@pytest.mark.conforms("OCM-8-19")
 async def test_a_share_of_1_0_opens_at_the_root_for_any_password(gateway, peer):
     old_nextcloud(peer)
     share = await create_share(gateway, peer)

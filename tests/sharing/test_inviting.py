@@ -31,12 +31,14 @@ def invite_of(peer, token="a@b+c/d"):
 # Inviting
 
 
+@pytest.mark.conforms("OCM-2-09", "OCM-2.2.1-02", "OCM-4.4.2-01")
 async def test_each_invite_has_a_token_of_its_own(gateway):
     tokens = {(await gateway.inviting.create_invite("alice")).token for _ in range(20)}
     assert len(tokens) == 20
     assert min(map(len, tokens)) >= 40
 
 
+@pytest.mark.conforms("OCM-4.4.6-03", "OCM-4.4.6-04")
 async def test_an_invite_string_is_the_same_in_every_alphabet(gateway):
     invite = await gateway.inviting.create_invite("alice")
     text = gateway.inviting.string_of(invite)
@@ -73,6 +75,7 @@ async def test_the_operator_bounds_time_and_number(opened):
         await gateway.inviting.create_invite("alice")
 
 
+@pytest.mark.conforms("OCM-19-03")
 async def test_users_see_their_own_invites_only(gateway):
     invite = await gateway.inviting.create_invite("alice")
     assert [one.id for one in await gateway.inviting.all("alice")] == [invite.id]
@@ -111,6 +114,18 @@ async def test_invites_that_are_off_are_off(opened, peer):
 # Accepting
 
 
+@pytest.mark.conforms(
+    "OCM-4.4.2-02",
+    "OCM-4.4.2-03",
+    "OCM-4.4.3-02",
+    "OCM-4.4.3-03",
+    "OCM-4.4.3-04",
+    "OCM-4.4.3-06",
+    "OCM-4.4.3-07",
+    "OCM-4.4.3-08",
+    "OCM-4.4.3-10",
+    "OCM-4.4.6-01",
+)
 async def test_accepting_discovers_and_posts_once_signed_with_all_members(gateway, peer):
     peer.on(ACCEPTED, Answer(body=EINSTEIN))
     contact = await gateway.inviting.accept_invite("alice", invite_of(peer))
@@ -130,6 +145,7 @@ async def test_accepting_discovers_and_posts_once_signed_with_all_members(gatewa
     assert verify(posted, peer.origin, gateway.ring.jwks()["keys"][0])["label"] == "ocm"
 
 
+@pytest.mark.conforms("OCM-4.4.3-01")
 @pytest.mark.parametrize("end", ["/x/ocm", "/x/ocm/"])
 async def test_the_request_goes_below_the_end_point(gateway, peer, end):
     peer.document["endPoint"] = peer.origin + end
@@ -146,6 +162,7 @@ async def test_a_configured_email_and_name_introduce_the_user(opened, peer):
     assert (posted.json()["email"], posted.json()["name"]) == ("a@x.example", "Alice A")
 
 
+@pytest.mark.conforms("OCM-4.4.4-11")
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
@@ -174,6 +191,7 @@ async def test_only_200_with_all_members_makes_a_contact(gateway, peer, answer, 
     assert await gateway.contacts.all() == []
 
 
+@pytest.mark.conforms("OCM-4.4.2-03")
 async def test_a_second_acceptance_asks_again_and_makes_no_second_contact(gateway, peer):
     peer.on(ACCEPTED, Answer(body=EINSTEIN), Answer(409, {"message": "taken"} | EINSTEIN))
     await gateway.inviting.accept_invite("alice", invite_of(peer))
@@ -198,6 +216,7 @@ async def test_a_lost_answer_of_a_user_is_nobody_else_s(gateway, peer):
         await gateway.inviting.accept_invite("alice", invite_of(peer, "another"))
 
 
+@pytest.mark.conforms("OCM-4.4.3-11")
 async def test_a_denied_server_is_not_even_discovered(opened, peer):
     gateway = await opened(policy={"deny": [peer.authority]})
     with pytest.raises(Refused):
@@ -233,6 +252,7 @@ async def invited(one, two):
     return await two.inviting.accept_invite("alice", parse_invite(one.inviting.string_of(invite)))
 
 
+@pytest.mark.conforms("OCM-4.4.5-01", "OCM-2.2.2-02")
 async def test_two_gateways_make_contacts_on_both_sides(two):
     one, other = two
     contact = await invited(one, other)

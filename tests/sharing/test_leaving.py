@@ -37,6 +37,7 @@ def told(peer, kind="USER_REMOVED"):
 # We remove
 
 
+@pytest.mark.conforms("OCM-4.4.5-06")
 async def test_a_contact_is_removed_without_a_word(gateway, peer):
     contact = await befriended(gateway, peer)
     share = await create_share(gateway, peer)
@@ -46,6 +47,7 @@ async def test_a_contact_is_removed_without_a_word(gateway, peer):
     assert (await gateway.sending.by_id(share.provider_id)).state is SentState.SENT
 
 
+@pytest.mark.conforms("OCM-7-06")
 async def test_a_contact_is_removed_with_the_shares_both_ways_and_the_other_side_told(
     gateway, peer, other
 ):
@@ -97,6 +99,7 @@ async def test_who_is_a_contact_again_is_not_told_of_an_old_removal(opened, peer
 # They remove
 
 
+@pytest.mark.conforms("OCM-7-06")
 async def test_a_removal_ends_the_contact_and_the_shares_that_go_with_it(gateway, peer):
     await befriended(gateway, peer)
     curie = await gateway.contacts.add("alice", f"curie@{peer.authority}")
@@ -135,6 +138,7 @@ async def test_a_removal_for_one_of_our_users_is_for_no_other(gateway, peer):
     assert len(await gateway.contacts.all()) == 1
 
 
+@pytest.mark.conforms("OCM-7-06", "OCM-7-09")
 async def test_another_server_removes_nobody(gateway, peer, other):
     await befriended(gateway, peer)
     assert (await other.post(notifications_of(gateway), removal())).status == 400

@@ -22,6 +22,7 @@ from tests.sharing.stage import (
 TOKEN = "POST /ocm/token"
 
 
+@pytest.mark.conforms("OCM-6.1-44")
 @pytest.mark.parametrize("permissions", [[], ["write"], ["unknown"]])
 async def test_a_share_that_may_not_be_read_is_not_opened(gateway, peer, permissions):
     protocol = {"name": "multi", "webdav": webdav(permissions=permissions)}
@@ -49,6 +50,7 @@ async def unshare(peer, gateway, provider_id):
 # Answers to the sender
 
 
+@pytest.mark.conforms("OCM-7-01", "OCM-7-02", "OCM-7-03", "OCM-7.1-01", "OCM-7.1-02", "OCM-7.1-03")
 async def test_accepting_is_told_once_and_signed(gateway, peer):
     share = await receive_share(peer, gateway)
     assert (await gateway.receiving.accept(share.id)).state is ReceivedState.ACCEPTED
@@ -62,6 +64,7 @@ async def test_accepting_is_told_once_and_signed(gateway, peer):
     assert {"@method", "@target-uri", "content-digest"} <= said["covered"]
 
 
+@pytest.mark.conforms("OCM-3-04", "OCM-19-05")
 async def test_declining_is_told_and_takes_the_share_away(gateway, peer):
     share = await receive_share(peer, gateway)
     await gateway.receiving.decline(share.id)
@@ -72,6 +75,7 @@ async def test_declining_is_told_and_takes_the_share_away(gateway, peer):
     assert peer.dav == []
 
 
+@pytest.mark.conforms("OCM-5.3-26", "OCM-7-02")
 async def test_a_server_without_notifications_is_told_nothing(gateway, peer):
     peer.document["capabilities"].remove("notifications")
     share = await receive_share(peer, gateway)
@@ -79,6 +83,7 @@ async def test_a_server_without_notifications_is_told_nothing(gateway, peer):
     assert peer.requests("POST") == []
 
 
+@pytest.mark.conforms("OCM-7-10")
 async def test_a_failed_notice_does_not_undo_the_decision(gateway, peer):
     peer.on("POST /ocm/notifications", Answer(500))
     share = await receive_share(peer, gateway)
@@ -100,6 +105,7 @@ async def test_only_its_recipient_decides(gateway, peer):
 # Access
 
 
+@pytest.mark.conforms("OCM-6.4-03")
 async def test_a_share_is_closed_until_it_is_accepted(gateway, peer):
     await send_share(peer, gateway)
     assert (await browse(gateway, peer, "from%20afar")).status == 404
@@ -107,6 +113,19 @@ async def test_a_share_is_closed_until_it_is_accepted(gateway, peer):
     assert peer.dav == peer.requests(TOKEN) == []
 
 
+@pytest.mark.conforms(
+    "OCM-2.2.2-01",
+    "OCM-6.1-43",
+    "OCM-6.1-50",
+    "OCM-6.1-54",
+    "OCM-8-03",
+    "OCM-8-04",
+    "OCM-8-05",
+    "OCM-8-11",
+    "OCM-9.1-02",
+    "OCM-9.1-03",
+    "OCM-9.1-09",
+)
 async def test_the_secret_is_exchanged_and_only_the_token_is_shown(gateway, peer):
     share = await receive_share(peer, gateway)
     reply = await browse(gateway, peer, f"{share.folder}/a.txt", "GET")
@@ -121,6 +140,7 @@ async def test_the_secret_is_exchanged_and_only_the_token_is_shown(gateway, peer
     assert not any(share.shared_secret in one.path for one in peer.seen)
 
 
+@pytest.mark.conforms("OCM-6.1-40", "OCM-8-02", "OCM-8-14")
 async def test_the_path_is_the_senders_own(gateway, peer):
     peer.document["resourceTypes"][0]["protocols"]["webdav"] = "/dav/deep"
     share = await receive_share(peer, gateway, webdav={"uri": "abc"})
@@ -128,6 +148,7 @@ async def test_the_path_is_the_senders_own(gateway, peer):
     assert peer.dav[-1].path == "/dav/deep/abc/sub/100%25%20sure.txt"
 
 
+@pytest.mark.conforms("OCM-6.1-41", "OCM-8-09")
 async def test_an_absolute_uri_is_followed_to_its_server(gateway, peer):
     share = await receive_share(peer, gateway, webdav={"uri": f"{peer.origin}/dav/absolute"})
     assert (await browse(gateway, peer, share.folder)).status == 207
@@ -141,6 +162,7 @@ async def test_a_token_is_kept_for_the_next_request(gateway, peer):
     assert len(peer.requests(TOKEN)) == 1
 
 
+@pytest.mark.conforms("OCM-9.2-07")
 async def test_a_token_is_renewed_before_it_ends(opened, peer):
     clock = Clock()
     gateway = await opened(clock)
@@ -152,6 +174,7 @@ async def test_a_token_is_renewed_before_it_ends(opened, peer):
         assert len(peer.requests(TOKEN)) == exchanges
 
 
+@pytest.mark.conforms("OCM-RFC6749-10")
 async def test_a_token_of_unknown_life_is_used(gateway, peer):
     peer.lifetime = None
     share = await receive_share(peer, gateway)
@@ -166,6 +189,7 @@ async def test_many_requests_make_one_exchange(gateway, peer):
     assert len(peer.requests(TOKEN)) == 1
 
 
+@pytest.mark.conforms("OCM-9.2-09")
 async def test_a_refused_token_is_replaced_and_the_request_repeated_once(gateway, peer):
     share = await receive_share(peer, gateway)
     assert (await browse(gateway, peer, share.folder)).status == 207
@@ -185,6 +209,7 @@ async def test_many_requests_with_a_dead_token_make_one_exchange(gateway, peer):
     assert len(peer.requests(TOKEN)) == 2
 
 
+@pytest.mark.conforms("OCM-9.2-09")
 async def test_a_server_that_takes_no_token_at_all_is_asked_twice_and_no_more(gateway, peer):
     share = await receive_share(peer, gateway)
     peer.dead |= {"token-1", "token-2", "token-3"}
@@ -194,6 +219,7 @@ async def test_a_server_that_takes_no_token_at_all_is_asked_twice_and_no_more(ga
     assert len(peer.requests(TOKEN)) == len(peer.dav) == 2
 
 
+@pytest.mark.conforms("OCM-8-05", "OCM-RFC6749-09", "OCM-RFC6749-11")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -223,6 +249,7 @@ async def test_a_server_that_gave_up_the_exchange_never_sees_the_secret(opened, 
     assert peer.dav == []
 
 
+@pytest.mark.conforms("OCM-8-06", "OCM-8-07", "OCM-8-11")
 @pytest.mark.parametrize("status", [400, 500])
 async def test_an_optional_exchange_that_fails_falls_back_to_the_secret(gateway, peer, status):
     share = await receive_share(peer, gateway, webdav={"requirements": []})
@@ -239,6 +266,7 @@ async def test_a_server_without_the_exchange_is_shown_the_secret(gateway, peer):
     assert {one.authorization for one in peer.dav} == {f"Bearer {share.shared_secret}"}
 
 
+@pytest.mark.conforms("OCM-8-12")
 async def test_a_share_of_the_first_generation_is_opened_with_basic(gateway, peer):
     peer.document["capabilities"] = []
     protocol = {"name": "webdav", "options": {"sharedSecret": "old-secret"}}
@@ -249,6 +277,7 @@ async def test_a_share_of_the_first_generation_is_opened_with_basic(gateway, pee
     assert {one.path.rstrip("/") for one in peer.dav} == {"/dav"}
 
 
+@pytest.mark.conforms("OCM-6.1-48")
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "MKCOL", "MOVE", "PROPPATCH", "LOCK"])
 async def test_writing_to_a_read_share_is_refused_here(gateway, peer, method):
     share = await receive_share(peer, gateway)
@@ -266,6 +295,7 @@ async def test_writing_to_a_write_share_reaches_its_server(gateway, peer):
     assert [one.body for one in peer.dav if one.method == "PUT"] == [b"mine"]
 
 
+@pytest.mark.conforms("OCM-GW-01")
 async def test_what_a_browser_sends_stays_here(gateway, peer):
     share = await receive_share(peer, gateway)
     url = f"{gateway.ours.origin}/remote/dav/received/{share.folder}/a.txt"
@@ -290,6 +320,7 @@ async def test_nobody_else_opens_a_users_share(gateway, peer):
 # The end of a share
 
 
+@pytest.mark.conforms("OCM-6.1-24")
 async def test_an_expired_share_is_gone_and_its_server_is_not_asked(opened, peer):
     clock = Clock()
     gateway = await opened(clock)
@@ -313,6 +344,7 @@ async def test_a_share_that_expired_unanswered_cannot_be_accepted(opened, peer):
         await gateway.receiving.accept(share.id)
 
 
+@pytest.mark.conforms("OCM-7-05", "OCM-7.1-06", "OCM-19-05")
 async def test_a_withdrawn_share_is_gone(gateway, peer):
     share = await receive_share(peer, gateway)
     for _ in range(2):  # the second time changes nothing
@@ -323,6 +355,7 @@ async def test_a_withdrawn_share_is_gone(gateway, peer):
         await gateway.receiving.accept(share.id)
 
 
+@pytest.mark.conforms("OCM-6.1-08")
 async def test_two_servers_may_use_the_same_id(gateway, peer, other):
     mine, theirs = [
         await receive_share(server, gateway, providerId="1") for server in (peer, other)
@@ -334,6 +367,7 @@ async def test_two_servers_may_use_the_same_id(gateway, peer, other):
     assert (await browse(gateway, peer, theirs.folder)).status == 404
 
 
+@pytest.mark.conforms("OCM-GW-10")
 async def test_a_server_denied_since_is_not_asked(opened, peer):
     share = await receive_share(peer, await opened())
     denying = await opened(policy={"default": "allow", "deny": [peer.authority]})
@@ -355,12 +389,14 @@ async def test_a_name_that_is_taken_gets_a_number(gateway, peer):
     assert [share.folder for share in shares] == ["a.txt", "A (2).txt", "a (3).txt"]
 
 
+@pytest.mark.conforms("OCM-6.1-12")
 async def test_html_in_a_display_name_stays_text(gateway, peer):
     body = await send_share(peer, gateway, senderDisplayName="<script>alert(1)</script>")
     [share] = await gateway.receiving.inbox()
     assert share.sender_display_name == body["senderDisplayName"]
 
 
+@pytest.mark.conforms("OCM-6.2-08")
 async def test_receiving_can_be_switched_off(opened, peer):
     gateway = await opened(sharing={"receive": False})
     body = peer.share(str(gateway.ours.address("alice")))

@@ -17,6 +17,7 @@ from tests.sharing.stage import counts, create_share, token_of, visit
 SHARES = "POST /ocm/shares"
 
 
+@pytest.mark.conforms("OCM-3-02", "OCM-5.1-03", "OCM-6-01")
 async def test_a_share_is_announced_exactly_once(gateway, peer):
     share = await create_share(gateway, peer)
     assert share.state is SentState.SENT
@@ -25,6 +26,22 @@ async def test_a_share_is_announced_exactly_once(gateway, peer):
     assert [one.path for one in peer.seen] == ["/.well-known/ocm", "/ocm/shares"]
 
 
+@pytest.mark.conforms(
+    "OCM-4.1-01",
+    "OCM-5.1-02",
+    "OCM-6-02",
+    "OCM-6.1-01",
+    "OCM-6.1-02",
+    "OCM-6.1-09",
+    "OCM-6.1-10",
+    "OCM-6.1-13",
+    "OCM-6.1-19",
+    "OCM-6.1-21",
+    "OCM-6.1-30",
+    "OCM-6.1-39",
+    "OCM-6.1-49",
+    "OCM-14.2-01",
+)
 async def test_the_announcement_says_everything(gateway, peer):
     expiration = int(time.time()) + 3600
     share = await create_share(gateway, peer, description="a note", expiration_at=expiration)
@@ -52,6 +69,7 @@ async def test_the_announcement_says_everything(gateway, peer):
     }
 
 
+@pytest.mark.conforms("OCM-6.1-04", "OCM-6.1-19", "OCM-6.1-55")
 async def test_a_file_is_announced_as_a_file_with_its_size(gateway, peer):
     await create_share(gateway, peer, "/letter.txt")
     said = peer.requests(SHARES)[0].json()
@@ -59,6 +77,7 @@ async def test_a_file_is_announced_as_a_file_with_its_size(gateway, peer):
     assert said["protocol"]["webdav"]["size"] == 8
 
 
+@pytest.mark.conforms("OCM-6.1-07", "OCM-6.1-42")
 async def test_every_share_has_an_id_and_a_secret_of_its_own(gateway, peer):
     for _ in range(3):
         await create_share(gateway, peer)
@@ -69,6 +88,9 @@ async def test_every_share_has_an_id_and_a_secret_of_its_own(gateway, peer):
     assert all(len(secret) >= 32 for secret in secrets)
 
 
+@pytest.mark.conforms(
+    "OCM-6-04", "OCM-17.1-02", "OCM-17.2-01", "OCM-17.2-02", "OCM-17.2-03", "OCM-RFC9530-01"
+)
 async def test_an_independent_library_accepts_the_signature(gateway, peer):
     await create_share(gateway, peer)
     [seen] = peer.requests(SHARES)
@@ -86,11 +108,13 @@ async def test_many_shares_at_once_are_announced_once_each(gateway, peer):
     assert len(said) == len(set(said)) == 12
 
 
+@pytest.mark.conforms("OCM-6.1-43")
 async def test_a_secret_stands_in_no_address(gateway, peer):
     share = await create_share(gateway, peer)
     assert not any(share.shared_secret in one.path for one in peer.seen)
 
 
+@pytest.mark.conforms("OCM-3-01", "OCM-2.2.1-01")
 async def test_the_share_works_before_its_announcement_is_answered(gateway, peer):
     results = []
 
@@ -119,6 +143,7 @@ async def test_an_acceptance_that_comes_before_the_answer_stays(gateway, peer):
     assert (await create_share(gateway, peer)).state is SentState.ACCEPTED
 
 
+@pytest.mark.conforms("OCM-6.2-11")
 @pytest.mark.parametrize(
     "answer", [Answer(201), Answer(200, {}), Answer(204), Answer(201, b"<html>"), Answer(201, [])]
 )
@@ -130,6 +155,7 @@ async def test_any_success_is_a_success(gateway, peer, answer):
 # When it fails
 
 
+@pytest.mark.conforms("OCM-6.2-10", "OCM-RFC9421-14")
 @pytest.mark.parametrize(
     "failure",
     [
@@ -173,6 +199,7 @@ async def test_a_server_that_takes_too_long_is_tried_again(opened, peer):
     assert len({one.body for one in peer.requests(SHARES)}) == 1
 
 
+@pytest.mark.conforms("OCM-6.2-10")
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 501])
 async def test_a_refusal_is_final_and_says_why(gateway, peer, status):
     peer.on(SHARES, Answer(status, {"message": "we do not want it"}))
@@ -186,6 +213,7 @@ async def test_a_refusal_is_final_and_says_why(gateway, peer, status):
     assert (await visit(gateway, peer, share.provider_id, share.shared_secret)).status in (401, 404)
 
 
+@pytest.mark.conforms("OCM-RFC9421-25")
 async def test_a_redirect_is_never_followed_with_a_signed_request(gateway, peer, other):
     location = {"Location": f"{other.origin}/ocm/shares"}
     for status in (301, 302, 307, 308):
@@ -197,6 +225,7 @@ async def test_a_redirect_is_never_followed_with_a_signed_request(gateway, peer,
 # What the Receiving Server says beforehand
 
 
+@pytest.mark.conforms("OCM-5.3-36")
 @pytest.mark.parametrize("criterion", ["invite", "must-invite"])
 async def test_a_server_that_wants_an_invite_is_not_posted_to(gateway, peer, criterion):
     peer.document["criteria"] = [criterion]
@@ -206,6 +235,7 @@ async def test_a_server_that_wants_an_invite_is_not_posted_to(gateway, peer, cri
     assert peer.requests("POST") == []
 
 
+@pytest.mark.conforms("OCM-5.3-36", "OCM-6.1-53")
 @pytest.mark.parametrize("criterion", ["token-exchange", "must-exchange-token"])
 async def test_a_server_that_wants_the_exchange_gets_the_requirement(gateway, peer, criterion):
     peer.document["criteria"] = [criterion]
@@ -230,6 +260,7 @@ async def test_the_owner_may_do_without_the_exchange(gateway, peer):
     assert "requirements" not in peer.requests(SHARES)[0].json()["protocol"]["webdav"]
 
 
+@pytest.mark.conforms("OCM-6.1-53")
 async def test_a_server_without_the_exchange_gets_no_requirement(gateway, peer):
     peer.document["capabilities"].remove("exchange-token")
     await create_share(gateway, peer)
@@ -243,24 +274,28 @@ async def test_a_demanded_exchange_that_cannot_be_is_refused(gateway, peer):
     assert peer.requests("POST") == []
 
 
+@pytest.mark.conforms("OCM-5.1-03", "OCM-5.3-03")
 async def test_a_server_that_is_switched_off_is_not_posted_to(gateway, peer):
     peer.document["enabled"] = False
     assert (await create_share(gateway, peer)).state is SentState.REFUSED
     assert peer.requests("POST") == []
 
 
+@pytest.mark.conforms("OCM-5.3-42")
 async def test_a_share_type_that_is_not_offered_is_not_sent(gateway, peer):
     peer.document["resourceTypes"][0]["shareTypes"] = ["group"]
     assert (await create_share(gateway, peer)).state is SentState.REFUSED
     assert peer.requests("POST") == []
 
 
+@pytest.mark.conforms("OCM-5.2-08")
 async def test_unknown_members_do_not_disturb(gateway, peer):
     peer.document |= {"new": {"a": [1]}, "capabilities": [*peer.document["capabilities"], "fly"]}
     peer.document["criteria"] = ["fly"]
     assert (await create_share(gateway, peer)).state is SentState.SENT
 
 
+@pytest.mark.conforms("OCM-5.3-06")
 async def test_the_end_point_is_taken_literally(gateway, peer):
     peer.document["endPoint"] = f"{peer.origin}/index.php/ocm/"
     peer.on("POST /index.php/ocm/shares", Answer(201))
@@ -279,6 +314,7 @@ async def test_an_end_point_at_another_server_is_refused(gateway, peer, other):
 # Policy
 
 
+@pytest.mark.conforms("OCM-5.1-04")
 async def test_a_denied_server_hears_nothing(opened, peer):
     gateway = await opened(policy={"default": "allow", "deny": [peer.authority]})
     with pytest.raises(Refused):
@@ -294,6 +330,7 @@ async def test_sharing_can_be_switched_off(opened, peer):
     assert peer.seen == []
 
 
+@pytest.mark.conforms("OCM-5.1-01")
 @pytest.mark.parametrize(
     ("offer", "error"),
     [
@@ -330,6 +367,7 @@ async def test_a_share_lasts_no_longer_than_the_operator_allows(opened, peer):
 # Withdrawing
 
 
+@pytest.mark.conforms("OCM-3-04", "OCM-7-05", "OCM-7-07")
 async def test_a_revoked_share_is_told_and_signed(gateway, peer):
     share = await create_share(gateway, peer)
     revoked = await gateway.sending.revoke(share.provider_id)
@@ -350,6 +388,7 @@ async def test_revoking_twice_tells_once(gateway, peer):
     assert len(peer.requests("POST /ocm/notifications")) == 1
 
 
+@pytest.mark.conforms("OCM-5.3-26")
 async def test_a_server_without_notifications_is_told_nothing(gateway, peer):
     peer.document["capabilities"].remove("notifications")
     share = await create_share(gateway, peer)
@@ -357,6 +396,7 @@ async def test_a_server_without_notifications_is_told_nothing(gateway, peer):
     assert peer.requests("POST /ocm/notifications") == []
 
 
+@pytest.mark.conforms("OCM-7-10")
 async def test_a_failed_notice_does_not_undo_the_decision(gateway, peer):
     peer.on("POST /ocm/notifications", Answer(500))
     share = await create_share(gateway, peer)
@@ -403,6 +443,7 @@ PRODUCTION = {
 }
 
 
+@pytest.mark.conforms("OCM-5.1-06", "OCM-GW-03")
 @pytest.mark.parametrize(
     "host",
     [
@@ -433,6 +474,7 @@ async def test_an_address_in_other_clothes_names_no_server(opened, host):
     assert await counts(gateway) == (0, 0, 0)
 
 
+@pytest.mark.conforms("OCM-5.2-06", "OCM-6-03", "OCM-14.3-01")
 async def test_plain_http_is_refused_in_production(opened, peer):
     gateway = await opened(**PRODUCTION)
     provider = authority(peer.authority)

@@ -63,6 +63,7 @@ def end_point(gateway):
 # The exchange
 
 
+@pytest.mark.conforms("OCM-5.3-21", "OCM-5.3-23", "OCM-9.2-01", "OCM-9.2-02", "OCM-RFC6749-04")
 async def test_a_secret_is_exchanged_for_a_token(gateway, peer, share, end_point):
     reply = await peer.exchange(end_point, share.shared_secret)
     assert reply.status == 200
@@ -74,6 +75,7 @@ async def test_a_secret_is_exchanged_for_a_token(gateway, peer, share, end_point
     assert (await visit(gateway, peer, share.provider_id, answer["access_token"])).status == 207
 
 
+@pytest.mark.conforms("OCM-9.2-08")
 async def test_a_secret_can_be_exchanged_again_and_gives_another_token(gateway, peer, share):
     tokens = [await token_of(gateway, peer, share) for _ in range(5)]
     assert len(set(tokens)) == 5
@@ -94,6 +96,7 @@ async def test_a_token_can_be_verified_with_the_published_keys_alone(gateway, pe
     assert claims["exp"] - claims["iat"] == 300
 
 
+@pytest.mark.conforms("OCM-9.1-09", "OCM-14.3-02", "OCM-RFC6749-07")
 async def test_the_exchange_wants_a_signature(peer, share, end_point):
     reply = await peer.send(
         unsigned("POST", end_point, form(peer, share).encode(), content_type=FORM)
@@ -102,6 +105,7 @@ async def test_the_exchange_wants_a_signature(peer, share, end_point):
     assert len(peer.requests("GET /.well-known/jwks.json")) == 0
 
 
+@pytest.mark.conforms("OCM-14.3-02")
 async def test_the_exchange_wants_a_signature_even_where_others_need_none(opened, peer):
     gateway = await opened(signatures={"required": False})
     share = await create_share(gateway, peer)
@@ -111,10 +115,12 @@ async def test_the_exchange_wants_a_signature_even_where_others_need_none(opened
     refused(await peer.send(sent), "invalid_client")
 
 
+@pytest.mark.conforms("OCM-9.1-06", "OCM-RFC6749-06")
 async def test_a_share_can_be_exchanged_only_by_its_own_server(peer, other, share, end_point):
     refused(await other.exchange(end_point, share.shared_secret), "invalid_grant")
 
 
+@pytest.mark.conforms("OCM-9.1-06", "OCM-17.3-05")
 async def test_another_servers_signature_under_the_right_name_is_refused(
     peer, other, share, end_point
 ):
@@ -128,6 +134,7 @@ async def test_a_strangers_key_under_the_right_key_id_is_refused(peer, other, sh
     refused(reply, "invalid_client")
 
 
+@pytest.mark.conforms("OCM-9.1-08")
 async def test_an_unknown_code_is_refused(peer, share, end_point):
     refused(await peer.exchange(end_point, "unknown"), "invalid_grant")
 
@@ -138,6 +145,7 @@ async def test_a_replayed_token_request_is_refused(peer, share, end_point):
     refused(await peer.send(sent), "invalid_client")
 
 
+@pytest.mark.conforms("OCM-9.1-04", "OCM-9.3-01", "OCM-RFC6749-03", "OCM-RFC6749-05")
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
@@ -159,11 +167,13 @@ async def test_one_wrong_parameter_is_enough(peer, share, end_point, changes, er
     refused(await peer.post(end_point, body, content_type=FORM), error)
 
 
+@pytest.mark.conforms("OCM-9.1-10")
 async def test_unknown_parameters_are_ignored(peer, share, end_point):
     body = form(peer, share, foo="1", redirect_uri="x").encode()
     assert (await peer.post(end_point, body, content_type=FORM)).status == 200
 
 
+@pytest.mark.conforms("OCM-9.1-02")
 async def test_a_json_body_is_no_token_request(peer, share, end_point):
     body = {"grant_type": "authorization_code", "code": share.shared_secret}
     refused(await peer.post(end_point, body), "invalid_request")
@@ -179,6 +189,7 @@ async def test_a_query_is_no_place_for_a_code(peer, share, end_point):
     refused(await peer.post(url, b"", content_type=FORM), "invalid_request")
 
 
+@pytest.mark.conforms("OCM-RFC6749-01")
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT"])
 async def test_the_token_endpoint_takes_posts_only(peer, end_point, method):
     reply = await peer.send(request(method, end_point, b"", {}))
@@ -187,17 +198,20 @@ async def test_the_token_endpoint_takes_posts_only(peer, end_point, method):
     uncached(reply)
 
 
+@pytest.mark.conforms("OCM-9.1-08")
 async def test_a_revoked_share_gives_no_token(gateway, peer, share, end_point):
     await gateway.sending.revoke(share.provider_id)
     refused(await peer.exchange(end_point, share.shared_secret), "invalid_grant")
 
 
+@pytest.mark.conforms("OCM-7-04", "OCM-9.1-08")
 async def test_a_declined_share_gives_no_token(gateway, peer, share, end_point):
     body = {"notificationType": "SHARE_DECLINED", "providerId": share.provider_id}
     assert (await peer.post(notifications_of(gateway), body)).status == 201
     refused(await peer.exchange(end_point, share.shared_secret), "invalid_grant")
 
 
+@pytest.mark.conforms("OCM-6.1-23", "OCM-9.1-08")
 async def test_an_expired_share_gives_no_token(opened, peer):
     clock = Clock()
     gateway = await opened(clock)
@@ -220,12 +234,14 @@ def challenged(reply, error="invalid_token"):
     assert (f'error="{error}"' in reply.headers["WWW-Authenticate"]) == bool(error)
 
 
+@pytest.mark.conforms("OCM-RFC6750-01")
 async def test_without_a_token_nothing_opens(gateway, peer, share):
     reply = await visit(gateway, peer, share.provider_id, None)
     assert reply.status == 401
     assert reply.headers["WWW-Authenticate"] == 'Bearer realm="ocm"'
 
 
+@pytest.mark.conforms("OCM-RFC6750-02")
 @pytest.mark.parametrize("credential", ["nonsense", "a.b.c", "x" * 9000, "Bearer \xe9"])
 async def test_an_invalid_token_opens_nothing(gateway, peer, share, credential):
     challenged(await visit(gateway, peer, share.provider_id, credential))
@@ -252,6 +268,7 @@ async def test_a_token_of_another_gateway_opens_nothing(opened, gateway, peer, s
     challenged(await visit(gateway, peer, share.provider_id, token))
 
 
+@pytest.mark.conforms("OCM-8-18", "OCM-9.2-04")
 async def test_the_token_of_another_share_opens_nothing(gateway, peer, share):
     another = await create_share(gateway, peer, "/letter.txt")
     token = await token_of(gateway, peer, another)
@@ -260,6 +277,7 @@ async def test_the_token_of_another_share_opens_nothing(gateway, peer, share):
     assert (await visit(gateway, peer, another.provider_id, token)).status == 207
 
 
+@pytest.mark.conforms("OCM-9.2-05", "OCM-RFC6750-02")
 async def test_an_expired_token_opens_nothing(opened, peer):
     gateway = await opened(tokens={"lifetime_seconds": 2})
     share = await create_share(gateway, peer)
@@ -271,6 +289,7 @@ async def test_an_expired_token_opens_nothing(opened, peer):
     assert (await visit(gateway, peer, share.provider_id, renewed)).status == 207
 
 
+@pytest.mark.conforms("OCM-2-08")
 async def test_revoking_ends_a_living_token_at_once(gateway, peer, share):
     token = await token_of(gateway, peer, share)
     await gateway.sending.revoke(share.provider_id)
@@ -289,6 +308,7 @@ async def test_revoking_by_another_process_ends_a_living_token_at_once(opened, p
     assert (await visit(gateway, peer, share.provider_id, token)).status == 404
 
 
+@pytest.mark.conforms("OCM-7-04")
 async def test_declining_ends_a_living_token_at_once(gateway, peer, share):
     token = await token_of(gateway, peer, share)
     body = {"notificationType": "SHARE_DECLINED", "providerId": share.provider_id}
@@ -296,6 +316,7 @@ async def test_declining_ends_a_living_token_at_once(gateway, peer, share):
     assert (await visit(gateway, peer, share.provider_id, token)).status == 404
 
 
+@pytest.mark.conforms("OCM-6.1-23")
 async def test_expiry_ends_a_living_token(opened, peer):
     clock = Clock()
     gateway = await opened(clock)
@@ -307,6 +328,7 @@ async def test_expiry_ends_a_living_token(opened, peer):
     assert (await visit(gateway, peer, share.provider_id, token)).status in (401, 404)
 
 
+@pytest.mark.conforms("OCM-GW-10")
 async def test_denying_a_server_ends_its_access(opened, peer):
     port = free_port()
     public = {"origin": f"http://127.0.0.1:{port}", "listen": f"127.0.0.1:{port}"}
@@ -327,6 +349,7 @@ async def test_denying_a_server_ends_its_access(opened, peer):
     refused(await peer.send(moved), "unauthorized_client")
 
 
+@pytest.mark.conforms("OCM-8-17")
 async def test_a_bare_secret_opens_nothing_where_the_exchange_is_required(gateway, peer, share):
     challenged(await visit(gateway, peer, share.provider_id, share.shared_secret))
     basic = base64.b64encode(f"{share.shared_secret}:".encode()).decode()
@@ -334,6 +357,7 @@ async def test_a_bare_secret_opens_nothing_where_the_exchange_is_required(gatewa
     assert reply.status == 401
 
 
+@pytest.mark.conforms("OCM-8-16")
 async def test_a_bare_secret_opens_a_share_without_the_exchange(gateway, peer):
     peer.document["capabilities"].remove("exchange-token")
     share = await create_share(gateway, peer)
@@ -342,6 +366,7 @@ async def test_a_bare_secret_opens_a_share_without_the_exchange(gateway, peer):
     challenged(await visit(gateway, peer, share.provider_id, "another"))
 
 
+@pytest.mark.conforms("OCM-8-19")
 async def test_legacy_access_opens_shares_without_the_exchange_and_no_others(opened, peer):
     gateway = await opened(sharing={"legacy_access": True})
     strict = await create_share(gateway, peer)
@@ -380,6 +405,7 @@ async def test_without_legacy_access_basic_opens_nothing(gateway, peer):
         assert (await visit(gateway, peer, path, f"Basic {secret}")).status == 401
 
 
+@pytest.mark.conforms("OCM-8-16")
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 async def test_the_scheme_is_read_in_any_case(gateway, peer, share, scheme):
     token = await token_of(gateway, peer, share)
@@ -387,18 +413,21 @@ async def test_the_scheme_is_read_in_any_case(gateway, peer, share, scheme):
     assert reply.status == 207
 
 
+@pytest.mark.conforms("OCM-RFC6750-03")
 async def test_a_token_in_the_query_opens_nothing(gateway, peer, share):
     token = await token_of(gateway, peer, share)
     url = f"{gateway.ours.origin}/remote/dav/ocm/{share.provider_id}?access_token={token}"
     assert (await peer.send(request("GET", url, b"", {}))).status == 401
 
 
+@pytest.mark.conforms("OCM-8-20")
 @pytest.mark.parametrize("spelled", ["{}", "/{}", "{}/"])
 async def test_slashes_around_an_id_do_no_harm(gateway, peer, share, spelled):
     token = await token_of(gateway, peer, share)
     assert (await visit(gateway, peer, spelled.format(share.provider_id), token)).status == 207
 
 
+@pytest.mark.conforms("OCM-6.1-45", "OCM-RFC6750-02")
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "MKCOL", "PROPPATCH", "LOCK", "MOVE", "COPY"])
 async def test_a_read_share_is_not_written(gateway, peer, share, storage, method):
     token = await token_of(gateway, peer, share)
@@ -415,6 +444,7 @@ async def test_a_read_share_is_not_written(gateway, peer, share, storage, method
     assert (trip / "day.txt").read_bytes() == b"sunny"
 
 
+@pytest.mark.conforms("OCM-RFC4918-11")
 async def test_a_write_share_is_written(gateway, peer, storage):
     (storage.root / "alice" / "shelf").mkdir(exist_ok=True)
     share = await create_share(gateway, peer, "/shelf", permissions=WRITE)
@@ -426,6 +456,7 @@ async def test_a_write_share_is_written(gateway, peer, storage):
     assert (storage.root / "alice/shelf").is_dir()
 
 
+@pytest.mark.conforms("OCM-RFC4918-12")
 @pytest.mark.parametrize("path", ["/../letter.txt", "/%2e%2e/letter.txt", "/..%2fletter.txt"])
 async def test_a_path_does_not_leave_the_share(gateway, peer, share, path):
     token = await token_of(gateway, peer, share)
@@ -436,6 +467,7 @@ async def test_a_path_does_not_leave_the_share(gateway, peer, share, path):
     assert b"Dear Bob" not in reply.body
 
 
+@pytest.mark.conforms("OCM-RFC4918-11")
 async def test_a_shared_file_shows_no_siblings(gateway, peer):
     share = await create_share(gateway, peer, "/letter.txt")
     token = await token_of(gateway, peer, share)

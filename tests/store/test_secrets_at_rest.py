@@ -27,6 +27,7 @@ def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.conforms("OCM-14.3-03", "OCM-14.3-04", "OCM-GW-06")
 async def test_no_secret_stands_in_the_state_or_the_log(gateway, peer, capfd):
     sent = await create_share(gateway, peer)
     token = await token_of(gateway, peer, sent)

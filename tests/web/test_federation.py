@@ -59,6 +59,7 @@ def refused(reply, status, code=None):
 # Discovery
 
 
+@pytest.mark.conforms("OCM-5.2-09")
 async def test_the_discovery_document_is_the_same_at_all_paths(gateway, peer):
     found = [await document(gateway, peer, path) for path in DOCUMENTS]
     assert {one.status for one in found} == {200}
@@ -66,6 +67,15 @@ async def test_the_discovery_document_is_the_same_at_all_paths(gateway, peer):
     assert found[0].headers["Content-Type"].startswith("application/json")
 
 
+@pytest.mark.conforms(
+    "OCM-2.1.1-01",
+    "OCM-5.3-01",
+    "OCM-5.3-05",
+    "OCM-5.3-08",
+    "OCM-5.3-09",
+    "OCM-5.3-12",
+    "OCM-13.1-01",
+)
 async def test_the_discovery_document_is_valid_and_names_this_server(gateway, peer):
     found = (await document(gateway, peer)).json()
     jsonschema.validate(found, SCHEMA)
@@ -82,6 +92,7 @@ async def test_the_discovery_document_is_valid_and_names_this_server(gateway, pe
     )
 
 
+@pytest.mark.conforms("OCM-5.3-30")
 @pytest.mark.parametrize(
     ("changes", "criteria"),
     [
@@ -108,6 +119,7 @@ async def test_criteria_say_what_is_switched_on(opened, peer, changes, criteria)
     assert set(found["criteria"]) == criteria
 
 
+@pytest.mark.conforms("OCM-5.3-02", "OCM-6.2-08")
 async def test_a_server_that_neither_sends_nor_receives_is_disabled(opened, peer):
     gateway = await opened(sharing={"send": False, "receive": False})
     assert (await document(gateway, peer)).json()["enabled"] is False
@@ -128,6 +140,7 @@ async def test_the_configured_paths_are_the_published_ones(opened, peer):
     assert (await peer.post(f"{found['endPoint']}/shares", b"{}")).status == 400
 
 
+@pytest.mark.conforms("OCM-RFC9421-06")
 @pytest.mark.parametrize("path", [*DOCUMENTS, "/.well-known/jwks.json"])
 async def test_a_host_header_changes_nothing(gateway, peer, path):
     plain = await document(gateway, peer, path)
@@ -145,12 +158,14 @@ async def test_old_nextclouds_are_told_an_old_version(gateway, peer):
     assert "User-Agent" in found.headers["Vary"]
 
 
+@pytest.mark.conforms("OCM-RFC8615-04")
 @pytest.mark.parametrize("path", [*DOCUMENTS, "/.well-known/jwks.json"])
 async def test_head_answers_as_get_without_the_body(gateway, peer, path):
     reply = await get(peer, gateway.ours.origin + path, "HEAD")
     assert (reply.status, reply.body) == (200, b"")
 
 
+@pytest.mark.conforms("OCM-RFC8615-04")
 @pytest.mark.parametrize("path", [*DOCUMENTS, "/.well-known/jwks.json"])
 async def test_documents_take_no_posts(gateway, peer, path):
     reply = await peer.post(gateway.ours.origin + path, b"{}")
@@ -158,16 +173,19 @@ async def test_documents_take_no_posts(gateway, peer, path):
     assert reply.headers["Allow"] == "GET, HEAD"
 
 
+@pytest.mark.conforms("OCM-RFC8615-01", "OCM-RFC8615-03")
 @pytest.mark.parametrize("path", ["/ocm/.well-known/ocm", "/.well-known/", "/.well-known/x"])
 async def test_other_well_known_places_are_empty(gateway, peer, path):
     refused(await get(peer, gateway.ours.origin + path), 404)
 
 
+@pytest.mark.conforms("OCM-GW-08")
 @pytest.mark.parametrize("path", ["/metrics", "/livez", "/readyz"])
 async def test_the_public_listener_has_no_metrics(gateway, peer, path):
     refused(await get(peer, gateway.ours.origin + path), 404)
 
 
+@pytest.mark.conforms("OCM-5.3-24", "OCM-17.1-01", "OCM-RFC7517-02", "OCM-RFC7517-04")
 async def test_published_keys_are_public_and_can_be_read_by_others(gateway, peer):
     keys = (await document(gateway, peer, "/.well-known/jwks.json")).json()["keys"]
     assert keys
@@ -183,6 +201,7 @@ async def test_published_keys_are_public_and_can_be_read_by_others(gateway, peer
 # Shares: who says so
 
 
+@pytest.mark.conforms("OCM-2-07", "OCM-5.3-19", "OCM-6.2-02", "OCM-6.4-01")
 async def test_a_signed_share_is_taken(gateway, peer):
     reply = await peer.post(shares_of(gateway), peer.share(address(gateway)))
     assert reply.status == 201
@@ -192,6 +211,7 @@ async def test_a_signed_share_is_taken(gateway, peer):
     assert share.state is ReceivedState.PENDING
 
 
+@pytest.mark.conforms("OCM-6.2-06", "OCM-6.3-02", "OCM-14.1.1-01", "OCM-5.3-31")
 async def test_an_unsigned_share_is_refused_and_nobody_is_asked(gateway, peer):
     reply = await peer.send(unsigned("POST", shares_of(gateway), peer.share(address(gateway))))
     refused(reply, 401, "UNSIGNED")
@@ -316,6 +336,7 @@ NEEDS_A_KEY = {
 }
 
 
+@pytest.mark.conforms("OCM-RFC9421-12", "OCM-RFC9421-13", "OCM-RFC9421-17", "OCM-RFC9530-06")
 @pytest.mark.parametrize("defect", NEEDS_NO_KEY)
 async def test_what_fails_without_a_key_is_refused_before_anyone_is_asked(gateway, peer, defect):
     sent = NEEDS_NO_KEY[defect](peer, shares_of(gateway), peer.share(address(gateway)))
@@ -323,6 +344,7 @@ async def test_what_fails_without_a_key_is_refused_before_anyone_is_asked(gatewa
     await leaves_no_trace(gateway, peer)
 
 
+@pytest.mark.conforms("OCM-17.3-03", "OCM-17.3-04")
 @pytest.mark.parametrize("defect", NEEDS_A_KEY)
 async def test_a_signature_that_does_not_hold_is_refused(gateway, peer, defect):
     sent = NEEDS_A_KEY[defect](peer, shares_of(gateway), peer.share(address(gateway)))
@@ -331,6 +353,7 @@ async def test_a_signature_that_does_not_hold_is_refused(gateway, peer, defect):
     assert {one.method for one in peer.seen} == {"GET"}
 
 
+@pytest.mark.conforms("OCM-6.3-03")
 @pytest.mark.parametrize("defect", NEEDS_NO_KEY | NEEDS_A_KEY)
 async def test_an_invalid_signature_is_never_taken_for_none(opened, peer, defect):
     gateway = await opened(signatures={"required": False})
@@ -342,12 +365,14 @@ async def test_an_invalid_signature_is_never_taken_for_none(opened, peer, defect
     await leaves_no_trace(gateway)
 
 
+@pytest.mark.conforms("OCM-6.3-05", "OCM-17.3-01", "OCM-17.4-01")
 async def test_the_key_of_another_server_proves_nothing(gateway, peer, other):
     body = peer.share(address(gateway))
     refused(await other.post(shares_of(gateway), body), 401, "BAD_SIGNATURE")
     await leaves_no_trace(gateway, peer, other)
 
 
+@pytest.mark.conforms("OCM-RFC9421-14")
 async def test_a_request_is_taken_once(gateway, peer):
     sent = peer.signed("POST", shares_of(gateway), peer.share(address(gateway)))
     assert (await peer.send(sent)).status == 201
@@ -379,6 +404,7 @@ async def test_a_signature_reused_for_another_body_is_refused(gateway, peer):
     await leaves_no_trace(gateway)
 
 
+@pytest.mark.conforms("OCM-RFC9421-19")
 @pytest.mark.parametrize("make", [p256_key, rsa_key])
 async def test_other_kinds_of_keys_are_good(gateway, peer, make):
     key = make(f"{peer.authority}#other")
@@ -387,6 +413,7 @@ async def test_other_kinds_of_keys_are_good(gateway, peer, make):
     assert reply.status == 201
 
 
+@pytest.mark.conforms("OCM-RFC9421-22")
 async def test_draft_03_signatures_are_good_enough_by_default(gateway, peer):
     covered = ("@method", "@target-uri", "content-digest")
     body = peer.share(address(gateway))
@@ -403,6 +430,7 @@ async def test_draft_03_signatures_are_refused_by_the_strict_profile(opened, pee
     assert (await peer.post(shares_of(gateway), body)).status == 201
 
 
+@pytest.mark.conforms("OCM-RFC9421-21")
 async def test_a_proxys_own_signature_does_not_disturb(gateway, peer):
     sent = peer.signed("POST", shares_of(gateway), peer.share(address(gateway)))
     sent.headers.add("Signature-Input", 'proxy=("@authority");created=1;keyid="p";tag="proxy"')
@@ -410,6 +438,7 @@ async def test_a_proxys_own_signature_does_not_disturb(gateway, peer):
     assert (await peer.send(sent)).status == 201
 
 
+@pytest.mark.conforms("OCM-2-11")
 async def test_a_key_that_was_changed_is_fetched_once_more(gateway, peer):
     await send_share(peer, gateway)
     peer.key = ed25519_key(peer.key.kid)
@@ -418,6 +447,7 @@ async def test_a_key_that_was_changed_is_fetched_once_more(gateway, peer):
     assert len(peer.requests("GET /.well-known/jwks.json")) == 2
 
 
+@pytest.mark.conforms("OCM-2-11")
 async def test_a_withdrawn_key_is_good_no_longer(opened, peer):
     clock = Clock()
     gateway = await opened(clock)
@@ -428,6 +458,7 @@ async def test_a_withdrawn_key_is_good_no_longer(opened, peer):
     refused(await peer.post(shares_of(gateway), body, created=clock()), 401, "BAD_SIGNATURE")
 
 
+@pytest.mark.conforms("OCM-RFC7517-08")
 async def test_unknown_keys_lead_to_a_few_fetches_only(gateway, peer):
     for number in range(12):
         body, keyid = peer.share(address(gateway)), f"{peer.authority}#unknown{number}"
@@ -452,12 +483,14 @@ async def test_keys_that_cannot_be_fetched_are_not_asked_for_at_once_again(gatew
     assert len(peer.requests("GET /.well-known/jwks.json")) == 1
 
 
+@pytest.mark.conforms("OCM-RFC7517-01", "OCM-RFC7517-03")
 async def test_one_broken_key_does_not_hide_the_others(gateway, peer):
     keys = [{"kty": "RSA"}, {"kty": "unknown", "kid": "x"}, {}, peer.key.jwk()]
     peer.on("GET /.well-known/jwks.json", Answer(body={"keys": keys, "more": 1}))
     await send_share(peer, gateway)
 
 
+@pytest.mark.conforms("OCM-RFC7517-06")
 async def test_an_encryption_key_verifies_nothing(gateway, peer):
     keys = {"keys": [peer.key.jwk() | {"use": "enc"}]}
     peer.on("GET /.well-known/jwks.json", Answer(body=keys))
@@ -465,6 +498,7 @@ async def test_an_encryption_key_verifies_nothing(gateway, peer):
     await leaves_no_trace(gateway)
 
 
+@pytest.mark.conforms("OCM-5.3-37")
 async def test_a_deprecated_public_key_verifies_nothing(gateway, peer):
     peer.document["publicKey"] = {"keyId": peer.key.kid, "publicKeyPem": "x"}
     peer.keys.clear()
@@ -472,6 +506,7 @@ async def test_a_deprecated_public_key_verifies_nothing(gateway, peer):
     await leaves_no_trace(gateway)
 
 
+@pytest.mark.conforms("OCM-6.3-04", "OCM-RFC7517-07", "OCM-RFC8615-06")
 @pytest.mark.parametrize(
     ("answer", "status"),
     [
@@ -493,6 +528,7 @@ async def test_without_keys_nobody_is_believed(gateway, peer, answer, status):
     assert peer.requests("GET /elsewhere") == []
 
 
+@pytest.mark.conforms("OCM-6.3-01")
 async def test_an_unsigned_share_from_a_server_with_keys_is_refused_all_the_same(opened, peer):
     gateway = await opened(signatures={"required": False})
     sent = unsigned("POST", shares_of(gateway), peer.share(address(gateway)))
@@ -510,6 +546,7 @@ async def test_an_unsigned_share_is_tolerated_where_that_is_configured(opened, p
 # Shares: who may
 
 
+@pytest.mark.conforms("OCM-6.2-07", "OCM-6.3-06", "OCM-5.3-33")
 @pytest.mark.parametrize("signs", [True, False])
 async def test_a_denied_server_is_refused_and_not_asked(opened, peer, signs):
     gateway = await opened(policy={"default": "allow", "deny": ["127.0.0.1"]})
@@ -519,6 +556,7 @@ async def test_a_denied_server_is_refused_and_not_asked(opened, peer, signs):
     await leaves_no_trace(gateway, peer)
 
 
+@pytest.mark.conforms("OCM-6.3-07", "OCM-5.3-34", "OCM-14.1-01")
 async def test_a_server_on_no_list_is_refused_and_not_asked(opened, peer, other):
     gateway = await opened(policy={"default": "deny", "allow": [other.authority]})
     reply = await peer.post(shares_of(gateway), peer.share(address(gateway)))
@@ -527,6 +565,7 @@ async def test_a_server_on_no_list_is_refused_and_not_asked(opened, peer, other)
     await send_share(other, gateway)
 
 
+@pytest.mark.conforms("OCM-GW-09")
 @pytest.mark.parametrize(
     "spelled",
     ["EVIL.example", "evil.example.", "evil.example:443", "Evil.Example.:443"],
@@ -538,6 +577,7 @@ async def test_a_denied_server_is_denied_in_every_spelling(opened, peer, spelled
     await leaves_no_trace(gateway, peer)
 
 
+@pytest.mark.conforms("OCM-17.4-02")
 async def test_an_owner_at_another_server_is_refused(gateway, peer, other):
     body = peer.share(address(gateway), owner=f"einstein@{other.authority}")
     refused(await peer.post(shares_of(gateway), body), 403, "NOT_ALLOWED")
@@ -547,6 +587,7 @@ async def test_an_owner_at_another_server_is_refused(gateway, peer, other):
 # Shares: what they say
 
 
+@pytest.mark.conforms("OCM-2-04", "OCM-6.1-03")
 @pytest.mark.parametrize("user", ["nobody", "ALICE", "alice ", "../alice", ".", "alice/trip"])
 async def test_an_unknown_recipient_is_refused(gateway, peer, user):
     reply = await peer.post(shares_of(gateway), peer.share(address(gateway, user)))
@@ -555,11 +596,13 @@ async def test_an_unknown_recipient_is_refused(gateway, peer, user):
     await leaves_no_trace(gateway)
 
 
+@pytest.mark.conforms("OCM-6.1-03")
 async def test_a_recipient_of_another_server_is_refused(gateway, peer):
     refused(await peer.post(shares_of(gateway), peer.share("alice@elsewhere.example")), 400)
     await leaves_no_trace(gateway)
 
 
+@pytest.mark.conforms("OCM-GW-07")
 async def test_a_stranger_does_not_learn_who_exists(gateway, peer):
     replies = [
         await peer.send(unsigned("POST", shares_of(gateway), peer.share(address(gateway, user))))
@@ -569,6 +612,32 @@ async def test_a_stranger_does_not_learn_who_exists(gateway, peer):
     assert said[0] == said[1]
 
 
+@pytest.mark.conforms(
+    "OCM-6.1-01",
+    "OCM-6.1-04",
+    "OCM-6.1-06",
+    "OCM-6.1-09",
+    "OCM-6.1-10",
+    "OCM-6.1-13",
+    "OCM-6.1-14",
+    "OCM-6.1-16",
+    "OCM-6.1-17",
+    "OCM-6.1-18",
+    "OCM-6.1-21",
+    "OCM-6.1-26",
+    "OCM-6.1-31",
+    "OCM-6.1-38",
+    "OCM-6.1-42",
+    "OCM-6.1-51",
+    "OCM-6.1-62",
+    "OCM-6.1-64",
+    "OCM-6.1-65",
+    "OCM-6.2-04",
+    "OCM-6.2-05",
+    "OCM-6.2-08",
+    "OCM-6.3-09",
+    "OCM-8-13",
+)
 @pytest.mark.parametrize(
     ("changes", "status"),
     [
@@ -611,6 +680,7 @@ async def test_one_defect_is_enough(gateway, peer, changes, status):
     assert b"sharedSecret" not in reply.body or b"validationErrors" in reply.body
 
 
+@pytest.mark.conforms("OCM-5.3-29", "OCM-6.1-20", "OCM-6.1-27", "OCM-6.1-28", "OCM-6.1-29")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -631,6 +701,7 @@ async def test_every_generation_is_understood(gateway, peer, changes):
     assert (await peer.post(shares_of(gateway), body)).status == 201
 
 
+@pytest.mark.conforms("OCM-6-05")
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"a":1,"a":2}', b"[" * 60_000]
 )
@@ -639,6 +710,7 @@ async def test_malformed_json_is_refused(gateway, peer, body):
     await leaves_no_trace(gateway, peer)
 
 
+@pytest.mark.conforms("OCM-6-05")
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "text/json"])
 async def test_another_content_type_is_refused(gateway, peer, kind):
     body = peer.share(address(gateway))
@@ -646,18 +718,21 @@ async def test_another_content_type_is_refused(gateway, peer, kind):
     await leaves_no_trace(gateway, peer)
 
 
+@pytest.mark.conforms("OCM-6-05")
 async def test_a_charset_does_no_harm(gateway, peer):
     kind = "application/json; charset=utf-8"
     body = peer.share(address(gateway))
     assert (await peer.post(shares_of(gateway), body, content_type=kind)).status == 201
 
 
+@pytest.mark.conforms("OCM-GW-05")
 async def test_an_oversized_body_is_refused(gateway, peer):
     body = peer.share(address(gateway), description="x" * 70_000)
     refused(await peer.post(shares_of(gateway), body), 413)
     await leaves_no_trace(gateway, peer)
 
 
+@pytest.mark.conforms("OCM-GW-05")
 async def test_an_oversized_body_of_unknown_length_is_refused(gateway, peer):
     async def endless():
         for _ in range(100):
@@ -692,6 +767,7 @@ async def test_what_is_not_built_says_so(gateway, peer, path):
     refused(await peer.post(f"{gateway.ours.end_point}/{path}", b"{}"), 501)
 
 
+@pytest.mark.conforms("OCM-5.3-32")
 async def test_shares_without_the_exchange_are_refused_where_it_is_demanded(opened, peer):
     gateway = await opened(sharing={"require_exchange": True})
     protocol = {"name": "multi", "webdav": webdav(requirements=[])}
@@ -701,6 +777,7 @@ async def test_shares_without_the_exchange_are_refused_where_it_is_demanded(open
     await send_share(peer, gateway)
 
 
+@pytest.mark.conforms("OCM-6.2-09")
 async def test_a_storage_that_is_down_is_no_answer_about_a_user(opened, peer):
     gateway = await opened(storage_url=f"http://127.0.0.1:{free_port()}/dav")
     reply = await peer.post(shares_of(gateway), peer.share(address(gateway)))
@@ -716,6 +793,7 @@ async def test_the_same_share_many_times_at_once_is_one(gateway, peer):
     assert len(await gateway.receiving.inbox()) == 1
 
 
+@pytest.mark.conforms("OCM-6.2-12")
 async def test_the_same_share_twice_is_one(gateway, peer):
     body = peer.share(address(gateway))
     for _ in range(2):
@@ -752,6 +830,7 @@ async def state_of(gateway, share):
     return (await gateway.sending.by_id(share.provider_id)).state
 
 
+@pytest.mark.conforms("OCM-2.1.1-02", "OCM-5.3-26", "OCM-7.1-04", "OCM-7.1-06", "OCM-7.1-07")
 @pytest.mark.parametrize(
     ("kind", "state"),
     [("SHARE_ACCEPTED", SentState.ACCEPTED), ("SHARE_DECLINED", SentState.DECLINED)],
@@ -765,6 +844,7 @@ async def test_the_receiving_server_says_what_became_of_a_share(gateway, peer, k
         assert await state_of(gateway, share) is state
 
 
+@pytest.mark.conforms("OCM-10-01")
 async def test_unshared_by_the_receiving_server_means_declined(gateway, peer, other):
     share = await create_share(gateway, peer)
     for kind in ("SHARE_ACCEPTED", "SHARE_UNSHARED"):
@@ -786,6 +866,7 @@ async def test_a_declined_share_is_not_revived(gateway, peer):
     assert await state_of(gateway, share) is SentState.DECLINED
 
 
+@pytest.mark.conforms("OCM-7-09", "OCM-17.3-05")
 @pytest.mark.parametrize("kind", ["SHARE_ACCEPTED", "SHARE_DECLINED"])
 async def test_another_server_has_no_say_in_a_sent_share(gateway, peer, other, kind):
     share = await create_share(gateway, peer)
@@ -795,6 +876,7 @@ async def test_another_server_has_no_say_in_a_sent_share(gateway, peer, other, k
     assert other.seen == []
 
 
+@pytest.mark.conforms("OCM-7-09")
 async def test_another_server_has_no_say_in_a_received_share(gateway, peer, other):
     body = await send_share(peer, gateway)
     reply = await other.post(
@@ -805,6 +887,7 @@ async def test_another_server_has_no_say_in_a_received_share(gateway, peer, othe
     assert other.seen == []
 
 
+@pytest.mark.conforms("OCM-7-08", "OCM-5.3-31")
 @pytest.mark.parametrize("kind", ["SHARE_ACCEPTED", "SHARE_UNSHARED"])
 async def test_an_unsigned_notification_changes_nothing(gateway, peer, kind):
     sent = await create_share(gateway, peer)
@@ -816,6 +899,7 @@ async def test_an_unsigned_notification_changes_nothing(gateway, peer, kind):
     assert len(await gateway.receiving.inbox()) == 1
 
 
+@pytest.mark.conforms("OCM-7.1-02")
 @pytest.mark.parametrize("kind", ["SHARE_ACCEPTED", "SHARE_DECLINED", "SHARE_UNSHARED"])
 async def test_an_unknown_share_is_named_as_such(gateway, peer, kind):
     reply = await peer.post(notifications_of(gateway), notice(kind, "unknown"))
@@ -832,6 +916,7 @@ async def test_a_stranger_does_not_learn_what_exists(gateway, peer):
     assert [reply.status for reply in replies] == [401, 401]
 
 
+@pytest.mark.conforms("OCM-7.1-05")
 @pytest.mark.parametrize("kind", ["FOO", "USER_REMOVED", "share_accepted"])
 async def test_an_unknown_type_is_unsupported(gateway, peer, kind):
     share = await create_share(gateway, peer)
@@ -839,6 +924,7 @@ async def test_an_unknown_type_is_unsupported(gateway, peer, kind):
     assert await state_of(gateway, share) is SentState.SENT
 
 
+@pytest.mark.conforms("OCM-7.1-01", "OCM-7.1-02", "OCM-7.1-04")
 @pytest.mark.parametrize(
     "body",
     [
@@ -863,6 +949,7 @@ async def test_a_replayed_notification_is_refused(gateway, peer):
     refused(await peer.send(sent), 401, "BAD_SIGNATURE")
 
 
+@pytest.mark.conforms("OCM-GW-10")
 async def test_a_server_denied_since_has_no_say(opened, peer):
     port = free_port()
     public = {"origin": f"http://127.0.0.1:{port}", "listen": f"127.0.0.1:{port}"}

@@ -36,6 +36,16 @@ async def unused(gateway, invite):
     assert await gateway.contacts.all() == []
 
 
+@pytest.mark.conforms(
+    "OCM-4.4.4-01",
+    "OCM-4.4.4-02",
+    "OCM-4.4.4-03",
+    "OCM-4.4.4-04",
+    "OCM-4.4.4-05",
+    "OCM-5.3-25",
+    "OCM-19-06",
+    "OCM-19-07",
+)
 async def test_an_acceptance_makes_a_contact_and_says_who_invited(gateway, peer, invite):
     reply = await peer.post(url_of(gateway), acceptance(peer, invite.token))
     assert reply.status == 200
@@ -51,6 +61,7 @@ async def test_an_acceptance_makes_a_contact_and_says_who_invited(gateway, peer,
     assert accepted.accepted_at
 
 
+@pytest.mark.conforms("OCM-4.4.3-12", "OCM-4.4.4-02", "OCM-4.4.5-05")
 async def test_the_users_of_an_invite_have_one_identifier_everywhere(gateway, peer, invite):
     reply = await peer.post(url_of(gateway), acceptance(peer, invite.token))
     user_id = reply.json()["userID"]
@@ -60,6 +71,9 @@ async def test_the_users_of_an_invite_have_one_identifier_everywhere(gateway, pe
     assert sent.json()["sender"] == sent.json()["owner"] == f"{user_id}@{gateway.ours.authority}"
 
 
+@pytest.mark.conforms(
+    "OCM-4.4.3-03", "OCM-4.4.3-04", "OCM-4.4.3-06", "OCM-4.4.3-07", "OCM-4.4.3-08"
+)
 @pytest.mark.parametrize("name", ["recipientProvider", "token", "userID", "email", "name"])
 @pytest.mark.parametrize("value", [None, 7, ["x"], {}, True])
 async def test_each_member_is_required_and_text(gateway, peer, invite, name, value):
@@ -86,6 +100,7 @@ async def test_odd_members_are_refused(gateway, peer, invite, changes):
     await unused(gateway, invite)
 
 
+@pytest.mark.conforms("OCM-4.4.3-07")
 async def test_empty_email_and_name_are_fine_and_email_may_be_anywhere(gateway, peer, invite):
     body = acceptance(peer, invite.token, email="", name="", more={"is": "ignored"})
     assert (await peer.post(url_of(gateway), body)).status == 200
@@ -110,6 +125,7 @@ async def test_other_methods_are_told_what_there_is(gateway, peer):
     assert (reply.status, reply.headers["Allow"]) == (405, "POST")
 
 
+@pytest.mark.conforms("OCM-4.4.4-06", "OCM-4.4.7-02")
 async def test_an_unknown_token_is_refused_before_anything_is_fetched(gateway, peer, other):
     body = acceptance(other, "made-up")
     assert (await peer.post(url_of(gateway), body)).status == 400
@@ -117,12 +133,14 @@ async def test_an_unknown_token_is_refused_before_anything_is_fetched(gateway, p
     assert other.seen == []
 
 
+@pytest.mark.conforms("OCM-4.4.4-06")
 async def test_a_withdrawn_invite_is_as_unknown(gateway, peer, invite):
     await gateway.inviting.withdraw(invite.id)
     assert (await peer.post(url_of(gateway), acceptance(peer, invite.token))).status == 400
     assert await gateway.contacts.all() == []
 
 
+@pytest.mark.conforms("OCM-4.4.4-06")
 async def test_an_expired_invite_is_as_unknown(opened, peer):
     clock = Clock()
     gateway = await opened(clock)
@@ -134,6 +152,7 @@ async def test_an_expired_invite_is_as_unknown(opened, peer):
     assert renewed.token == invite.token
 
 
+@pytest.mark.conforms("OCM-4.4.4-09", "OCM-5.3-31")
 async def test_unsigned_is_403_and_leaves_the_token_good(gateway, peer, invite):
     body = acceptance(peer, invite.token)
     assert (await peer.send(unsigned("POST", url_of(gateway), body))).status == 403
@@ -141,6 +160,7 @@ async def test_unsigned_is_403_and_leaves_the_token_good(gateway, peer, invite):
     assert (await peer.post(url_of(gateway), body)).status == 200
 
 
+@pytest.mark.conforms("OCM-4.4.4-09")
 async def test_a_bad_signature_is_403_and_leaves_the_token_good(gateway, peer, invite):
     body = acceptance(peer, invite.token)
     stranger = ed25519_key(peer.key.kid)
@@ -149,12 +169,14 @@ async def test_a_bad_signature_is_403_and_leaves_the_token_good(gateway, peer, i
     assert (await peer.post(url_of(gateway), body)).status == 200
 
 
+@pytest.mark.conforms("OCM-4.4.4-10", "OCM-17.3-05")
 async def test_a_server_cannot_accept_in_the_name_of_another(gateway, peer, other, invite):
     body = acceptance(other, invite.token)
     assert (await peer.post(url_of(gateway), body)).status == 403
     await unused(gateway, invite)
 
 
+@pytest.mark.conforms("OCM-4.4.4-07")
 async def test_a_denied_server_is_403_before_anything_is_fetched(opened, peer, other):
     gateway = await opened(policy={"deny": [peer.authority]})
     invite = await gateway.inviting.create_invite("alice")
@@ -170,6 +192,7 @@ async def test_nobody_invites_somebody_of_the_same_server(gateway, peer, invite)
     await unused(gateway, invite)
 
 
+@pytest.mark.conforms("OCM-4.4.4-08")
 async def test_the_second_acceptance_is_409_and_there_is_one_contact(gateway, peer, invite):
     body = acceptance(peer, invite.token)
     assert (await peer.post(url_of(gateway), body)).status == 200
@@ -191,6 +214,7 @@ async def test_only_who_has_accepted_is_told_again_who_invited(gateway, peer, ot
     assert forged.status == 403
 
 
+@pytest.mark.conforms("OCM-4.4.4-12")
 async def test_fifty_acceptances_at_once_are_one_200_and_49_times_409(gateway, peer, invite):
     replies = await asyncio.gather(
         *(
@@ -217,6 +241,7 @@ async def test_an_identifier_may_hold_an_at_sign(gateway, peer, invite):
     assert contact.address == f"b64@idp.example@{peer.authority}"
 
 
+@pytest.mark.conforms("OCM-5.3-25")
 async def test_invites_that_are_off_are_neither_taken_nor_advertised(opened, peer):
     gateway = await opened(invites={"enabled": False})
     assert (await peer.post(url_of(gateway), acceptance(peer, "any"))).status == 501

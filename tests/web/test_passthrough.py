@@ -87,6 +87,7 @@ async def test_any_method_arrives_with_the_callers_own_credentials(world, method
     assert "TE" not in got
 
 
+@pytest.mark.conforms("OCM-RFC8615-02")
 async def test_our_own_paths_win_in_every_spelling(world):
     origin, seen, http = world
     for path in ("/.well-known/ocm", "/.well-known/%6fcm", "/ocm-provider/", "/ocm/token"):
