@@ -36,6 +36,7 @@ from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import Outbox
 from gateway.sharing.parties import Parties
+from gateway.sharing.probing import Probing
 from gateway.sharing.receiving import Receiving
 from gateway.sharing.sending import Sending
 from gateway.sharing.storage import Storage
@@ -85,6 +86,7 @@ class Gateway:
     sending: Sending
     receiving: Receiving
     visiting: Visiting
+    probing: Probing
     inviting: Inviting
     contacts: Contacts
     leaving: Leaving
@@ -194,6 +196,7 @@ def _joined(
     sending = Sending(ours, state, others, storage, access, outbox, clock)
     receiving = Receiving(ours, state, others, parties, outbox, clock)
     leaving = Leaving(ours, state, others, sending, receiving, outbox, clock)
+    visiting = Visiting(ours, state, others, clock)
     return Gateway(
         settings=settings,
         ours=ours,
@@ -206,7 +209,14 @@ def _joined(
         outbox=outbox,
         sending=sending,
         receiving=receiving,
-        visiting=Visiting(ours, state, others, clock),
+        visiting=visiting,
+        probing=Probing(
+            state,
+            others,
+            visiting,
+            clock,
+            every_seconds=settings.dialects.probe_minutes * 60,
+        ),
         inviting=Inviting(ours, state, others, parties, _terms(settings), clock),
         contacts=Contacts(ours, state, parties, leaving, clock),
         leaving=leaving,
@@ -284,6 +294,7 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
     tasks = [
         asyncio.create_task(gateway.outbox.work()),
         asyncio.create_task(gateway.directories.work()),
+        asyncio.create_task(gateway.probing.work()),
         asyncio.create_task(_sweep(gateway)),
         asyncio.create_task(_follow(gateway)),
     ]

@@ -365,6 +365,7 @@ class Dialects(Section):
     status_php: bool = False
     ocs_provider: bool = False
     webdav_receive: bool = False
+    probe_minutes: int = Field(default=60, ge=1)
     servers: tuple[KnownServer, ...] = ()
 
 

@@ -66,6 +66,7 @@ class ReceivedState(StrEnum):
 
     PENDING = "pending"
     ACCEPTED = "accepted"
+    UNAVAILABLE = "unavailable"  # accepted, and its server does not have it now
     DECLINED = "declined"
     UNSHARED = "unshared"  # by the other side
 
@@ -115,7 +116,8 @@ class ReceivedShare:
     """A Share from another server with a local user. We are the Receiving Server.
 
     `id` is ours; (`sending_server`, `provider_id`) is theirs and unique. `folder` is its name in
-    the user's WebDAV tree. `uri` is as the sender wrote it, absolute or relative.
+    the user's WebDAV tree. `uri` is as the sender wrote it, absolute or relative; "" in the form of
+    1.0. `checked_at` is when its server was last asked for it unasked for; 0 asks again.
     """
 
     id: str
@@ -138,10 +140,17 @@ class ReceivedShare:
     sender_display_name: str = ""
     owner_display_name: str = ""
     state: ReceivedState = ReceivedState.PENDING
+    checked_at: int | None = None
+
+    @property
+    def kind_unknown(self) -> bool:
+        """Whether it may be a folder that its server called a file, and nobody has looked yet."""
+        return self.resource_type is ResourceType.FILE and self.checked_at is None
 
     def opens_at(self, now: int) -> bool:
         """Whether the local user may open this Share at that second."""
-        return self.state is ReceivedState.ACCEPTED and self.live_at(now)
+        taken = self.state in (ReceivedState.ACCEPTED, ReceivedState.UNAVAILABLE)
+        return taken and self.live_at(now)
 
     def live_at(self, now: int) -> bool:
         """Whether it has not expired at that second."""

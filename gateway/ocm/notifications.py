@@ -14,8 +14,8 @@ _LONGEST_TYPE = 64
 class NotificationType(StrEnum):
     """The types in use, in the wire's capitals.
 
-    Draft 03 has the first three, OCM-API 1.4 adds USER_REMOVED; Nextcloud and ownCloud send the
-    rest.
+    Draft 03 has the first three, OCM-API 1.4 adds USER_REMOVED; Nextcloud, ownCloud and oCIS
+    send the rest.
     """
 
     SHARE_ACCEPTED = "SHARE_ACCEPTED"
@@ -25,6 +25,7 @@ class NotificationType(StrEnum):
     REQUEST_RESHARE = "REQUEST_RESHARE"
     RESHARE_UNDO = "RESHARE_UNDO"
     RESHARE_CHANGE_PERMISSION = "RESHARE_CHANGE_PERMISSION"
+    SHARE_CHANGE_PERMISSION = "SHARE_CHANGE_PERMISSION"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,21 @@ class NewNotification:
     resource_type: str | None = None
     notification: Mapping[str, object] = field(default_factory=dict, repr=False, hash=False)
 
+    def said(self, name: str) -> str:
+        """A parameter that is a text; "" for none."""
+        value = self.notification.get(name)
+        return value if isinstance(value, str) else ""
 
-def parse(body: bytes) -> NewNotification:
-    """Read a notification. Raises Malformed, naming the members at fault."""
+
+def parse(body: bytes, *, signed: bool = True) -> NewNotification:
+    """Read a notification. Raises Malformed, naming the members at fault.
+
+    `signed` says that it carries a signature of the drafts; without, a providerId may be a number,
+    as older Nextclouds write it. An empty `notification` may be an array: so PHP writes it.
+    """
     members = json.load_object(body)
+    if not signed and type(members.get("providerId")) is int:
+        members["providerId"] = str(members["providerId"])
     wrong = tuple(
         (name, "must be a string of reasonable length")
         for name, longest, required in (

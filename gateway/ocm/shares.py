@@ -8,13 +8,13 @@ A Share says how its Resource is reached in one of three forms: `webdav` with op
 usable webdav object wins.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
 from gateway.errors import Malformed, Unsupported
-from gateway.model import Permission, ResourceType
-from gateway.ocm import json
+from gateway.model import Authority, Permission, ResourceType
+from gateway.ocm import json, legacy
 from gateway.ocm.address import Address
 from gateway.ocm.wire import LONGEST_SECRET, ProtocolMembers, ShareMembers, WebDavMembers
 
@@ -51,7 +51,8 @@ class WebDav:
 class NewShare:
     """What POST {endPoint}/shares carries. `webdav` is None when only other protocols are there.
 
-    `expiration` is in seconds since the epoch, None means never.
+    `expiration` is in seconds since the epoch, None means never. `tolerated` names what was read
+    for what it means (`ocm/legacy.py`).
     """
 
     share_with: Address
@@ -66,12 +67,39 @@ class NewShare:
     owner_display_name: str = ""
     sender_display_name: str = ""
     expiration: int | None = None
+    tolerated: frozenset[str] = frozenset()
+
+    @property
+    def sending_server(self) -> Authority:
+        """Who has the Resource: the sender's server.
+
+        In the form of 1.0 it is the owner's: that server reshares for somebody elsewhere, who then
+        is the sender, and nothing but the owner says where the Resource is.
+        """
+        return (self.owner if legacy.OPTIONS in self.tolerated else self.sender).authority
 
 
-def parse(body: bytes) -> NewShare:
-    """Read a Share Creation Notification. Raises Malformed, naming the members at fault."""
+def parse(body: bytes, *, signed: bool = True) -> NewShare:
+    """Read a Share Creation Notification. Raises Malformed, naming the members at fault.
+
+    `signed` says that it carries a signature of the drafts; without, what older servers write is
+    read too, and told in `tolerated`.
+    """
+    return _parse(json.load_object(body), signed=signed)
+
+
+def parse_ocs(body: bytes, ours: Authority) -> NewShare:
+    """Read the form-encoded share from before OCM, for a user of `ours`. Raises Malformed."""
+    share = _parse(legacy.parse_ocs(body, ours), signed=False)
+    return replace(share, tolerated=share.tolerated | {legacy.OCS})
+
+
+def _parse(written: dict[str, object], *, signed: bool) -> NewShare:
+    members, tolerated = legacy.modernise(written, signed=signed)
+    if not signed and legacy.is_old_form(members):
+        tolerated |= {legacy.OPTIONS}
     try:
-        wire = ShareMembers.model_validate(json.load_object(body))
+        wire = ShareMembers.model_validate(members)
     except ValidationError as error:
         raise Malformed("the share is not valid", fields=_faults(error)) from error
     return NewShare(
@@ -87,6 +115,7 @@ def parse(body: bytes) -> NewShare:
         owner_display_name=wire.owner_display_name or "",
         sender_display_name=wire.sender_display_name or "",
         expiration=wire.expiration,
+        tolerated=tolerated,
     )
 
 

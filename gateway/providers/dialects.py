@@ -79,10 +79,13 @@ class Dialects:
         metrics.dialects.labels(dialect=speech.dialect.name, use="share").inc()
         await self._learn(provider, speech, form=form)
 
-    async def opened(self, provider: Authority, speech: Speech, approach: Approach) -> None:
-        """A server opened one of its Shares for that approach."""
+    async def opened(
+        self, provider: Authority, speech: Speech, approach: Approach, *, learnt: bool
+    ) -> None:
+        """A server opened one of its Shares for that approach; `learnt` when for no earlier one."""
         metrics.dialects.labels(dialect=speech.dialect.name, use="access").inc()
-        await self._learn(provider, speech, approach=approach)
+        if learnt:
+            await self._learn(provider, speech, approach=approach)
 
     async def _learn(
         self, provider: Authority, speech: Speech, *, form: str = "", approach: str = ""

@@ -82,7 +82,9 @@ class Leaving:
         notice = NewNotification(
             NotificationType.USER_REMOVED, contact.user, USER, {"contact": contact.address}
         )
-        await notices.tell(self._others, contact.provider, notice)
+        await notices.tell(
+            self._others, contact.provider, notice, shared_secret="", recipient=contact.user_id
+        )
         await self._forget(contact.id)
 
     async def _untold(self, entry: OutboxEntry, _: str) -> None:

@@ -2,7 +2,7 @@
 
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,7 +32,8 @@ from gateway.model import (
     SentShare,
     SentState,
 )
-from gateway.ocm.address import parse_address
+from gateway.ocm import legacy
+from gateway.ocm.address import Address, parse_address
 from gateway.ocm.discovery import Discovery
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.ocm.shares import NewShare
@@ -89,6 +90,7 @@ class Sending:
         self._access = access
         self._outbox = outbox_
         self._clock = clock
+        self._asked: Callable[[SentShare, Address], Awaitable[None]] | None = None
         outbox_.employ(
             {
                 Errand.SHARE: Carrier(self._deliver, self._undelivered, self._redeliver),
@@ -298,7 +300,42 @@ class Sending:
         notice = NewNotification(
             NotificationType.SHARE_UNSHARED, share.provider_id, share.resource_type
         )
-        await notices.tell(self._others, share.receiving_server, notice)
+        await notices.tell(
+            self._others,
+            share.receiving_server,
+            notice,
+            shared_secret=share.shared_secret,
+            recipient=parse_address(share.share_with).identifier,
+        )
+
+    async def receive_reshare_request(
+        self, notification: NewNotification, message: Message
+    ) -> None:
+        """REQUEST_RESHARE: the Receiving Server asks us to share with somebody else (draft 03, 12).
+
+        Nothing is shared by asking. Raises Unsupported where nobody takes such requests, or where
+        the Share does not grant resharing.
+        """
+        if self._asked is None:
+            raise Unsupported("requests to reshare are not supported")
+        signature = self._others.identity.examine(message)
+        find = partial(self._state.sent.find, provider_id=notification.provider_id)
+        share = await self._state.database.read(find)
+        if share is None:
+            raise Malformed(
+                "there is no such share", fields=(("providerId", "is not a share of yours"),)
+            )
+        if not await notices.believe(
+            self._others, signature, share.receiving_server, notification, share.shared_secret
+        ):
+            raise Unsigned("neither signed nor with the secret of the share")
+        if Permission.SHARE not in share.permissions:
+            raise Unsupported("the share does not allow resharing")
+        await self._asked(share, parse_address(legacy.address(notification.said("shareWith"))))
+
+    def on_reshare_request(self, asked: Callable[[SentShare, Address], Awaitable[None]]) -> None:
+        """Say who keeps requests to share a Share's Resource with somebody else, for its owner."""
+        self._asked = asked
 
     async def concerns(self, notification: NewNotification, message: Message) -> bool:
         """Whether a notification is about a Share with the very server that it claims to be from.
@@ -324,7 +361,10 @@ class Sending:
             raise Malformed(
                 "there is no such share", fields=(("providerId", "is not a share of yours"),)
             )
-        await notices.authenticate(self._others, signature, share.receiving_server)
+        if not await notices.believe(
+            self._others, signature, share.receiving_server, notification, share.shared_secret
+        ):
+            raise Unsigned("neither signed nor with the secret of the share")
         accepted = notification.notification_type == NotificationType.SHARE_ACCEPTED
         state = SentState.ACCEPTED if accepted else SentState.DECLINED
         out_of = {

@@ -2,19 +2,23 @@
 
 A token is got in exchange for the share's secret, one exchange at a time for each share, kept in
 memory and renewed before it expires. A share that requires the exchange is never reached with its
-bare secret, whatever happens; without the requirement a failed exchange falls back to it.
+bare secret, whatever happens; without the requirement a failed exchange falls back to it. A server
+that refuses one credential is shown the next that its dialect knows, and what opened is remembered.
 """
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from cachetools import TTLCache
 
+from gateway.dav import backend
+from gateway.dav.backend import Stat
 from gateway.dav.client import Send
-from gateway.dav.target import REMOTE, Target, encode_path
+from gateway.dav.target import REMOTE, Target
 from gateway.errors import (
+    CredentialRefused,
     Malformed,
     NotFound,
     ProviderFailed,
@@ -22,18 +26,25 @@ from gateway.errors import (
     Refused,
 )
 from gateway.logs import event
-from gateway.model import Permission, ReceivedShare, ResourceType, User
+from gateway.model import Authority, Permission, ReceivedShare, ReceivedState, ResourceType, User
 from gateway.ocm import tokens
-from gateway.ocm.discovery import Discovery, webdav_path
+from gateway.ocm.dialects import Approach
+from gateway.ocm.discovery import Discovery
 from gateway.ocm.tokens import TokenRequest
+from gateway.providers.dialects import Speech
+from gateway.sharing import approaches
+from gateway.sharing.approaches import AT_ROOT, BASIC, EXCHANGING
 from gateway.sharing.credentials import basic
 from gateway.sharing.others import Others, expect_success
 from gateway.sharing.ours import Ours
-from gateway.sharing.receiving import uri_segments
 from gateway.store.state import State
 
 _MANY = 10_000
 _FALLBACK_SECONDS = 60
+_SPEECH_SECONDS = 60
+_SETTLING_SECONDS = 60
+"""How long after its arrival a share may be unknown to its own server: Reva keeps it after our
+answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +57,14 @@ class ObtainedToken:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How one request reaches a received share."""
+    """How one request reaches a received share. `renewed`: with a token got because another one
+    was refused."""
 
     share: ReceivedShare
     target: Target
     send: Send
+    approach: Approach
+    renewed: bool = False
 
 
 class Visiting:
@@ -61,8 +75,10 @@ class Visiting:
         self._state = state
         self._others = others
         self._clock = clock
-        self._obtained: TTLCache[str, ObtainedToken] = TTLCache(_MANY, 86_400)
+        self._obtained: TTLCache[tuple[str, Approach], ObtainedToken] = TTLCache(_MANY, 86_400)
         self._locks: TTLCache[str, asyncio.Lock] = TTLCache(_MANY, 86_400)
+        self._speeches: TTLCache[Authority, Speech] = TTLCache(_MANY, _SPEECH_SECONDS)
+        self._opened: TTLCache[str, Approach] = TTLCache(_MANY, 86_400)
 
     async def tree(self, user: User) -> list[ReceivedShare]:
         """The shares that lie in a user's WebDAV tree. No other server is asked."""
@@ -74,14 +90,12 @@ class Visiting:
             (share for share in everything if share.opens_at(now)), key=lambda share: share.folder
         )
 
-    async def open(
-        self, user: User, folder: str, rel: tuple[str, ...], *, refused: Way | None = None
-    ) -> Way:
+    async def open(self, user: User, folder: str, rel: tuple[str, ...]) -> Way:
         """The way to something in a share of the user's tree.
 
-        `refused` is a way whose token the Sending Server did not take: a new one is got. Raises
-        NotFound for no such share, Refused for one that may not be read and for a server that is
-        denied now, ProviderFailed and its kin when the Sending Server does not give us access.
+        Raises NotFound for no such share, Refused for one that may not be read and for a server
+        that is denied now, ProviderFailed and its kin when the Sending Server does not give us
+        access.
         """
         share = await self._state.database.read(
             partial(self._state.received.find_by_folder, recipient=user.name, folder=folder)
@@ -90,12 +104,137 @@ class Visiting:
             raise NotFound("there is no such share")
         if Permission.READ not in share.permissions:
             raise Refused("the share does not allow reading")
+        if share.kind_unknown and (not share.uri or await self._calls_folders_files(share)):
+            share = await self.look(share)
+        return await self.way(share, rel)
+
+    async def way(self, share: ReceivedShare, rel: tuple[str, ...]) -> Way:
+        """The way to something in that share, by what opened it last or is the likeliest."""
         self._others.doorkeeper.admit_provider(share.sending_server)
         discovery = await self._others.discoveries.discover(share.sending_server)
-        worn = refused.target.authorization if refused else ""
-        authorization = await self._authorization(share, discovery, worn)
-        target = self._target(share, rel, _base(share, discovery), authorization)
-        return Way(share, target, partial(self._others.guarded.request, share.sending_server))
+        order = await self._order(share, discovery)
+        last = self._opened.get(share.id)
+        return await self._by(last if last in order else order[0], share, rel, discovery)
+
+    async def another(self, way: Way) -> Way | None:
+        """The next way, where the Sending Server did not take the credential of this one.
+
+        First a new token (draft 03, 9.2), then whatever else its dialect knows; None when nothing
+        is left.
+        """
+        discovery = await self._others.discoveries.discover(way.share.sending_server)
+        order = await self._order(way.share, discovery)
+        if way.approach in EXCHANGING and not way.renewed:
+            worn = way.target.authorization
+            by = self._by(way.approach, way.share, way.target.rel, discovery, worn)
+            return replace(await by, renewed=True)
+        later = order[order.index(way.approach) + 1 :] if way.approach in order else ()
+        for approach in later:
+            found = await self._by(approach, way.share, way.target.rel, discovery)
+            if found.target != way.target:  # else a failed exchange fell back to it already
+                return found
+        return None
+
+    async def saw(self, way: Way, status: int) -> None:
+        """What the Sending Server answered on a way: it may have opened, or ended, a share.
+
+        401 stands for every credential refused.
+        """
+        share = way.share
+        if status in (401, 404, 410):
+            if not way.target.rel and share.received_at + _SETTLING_SECONDS < self._clock():
+                await self._move(share, ReceivedState.UNAVAILABLE)
+            return
+        if status >= 400:
+            return
+        if share.state is ReceivedState.UNAVAILABLE:
+            await self._move(share, ReceivedState.ACCEPTED)
+        if self._opened.get(share.id) is not way.approach:
+            self._opened[share.id] = way.approach
+            await self._remember(way)
+
+    async def look(self, share: ReceivedShare) -> ReceivedShare:
+        """What the Sending Server says of a share's root: whether it is there, and its kind.
+
+        Older servers call folders files too. Raises what `way` does, and the errors of storages.
+        """
+        way = await self.way(share, ())
+        stat = await self._stat(way)
+        if stat is None or not stat.exists:
+            await self.saw(way, 401 if stat is None else 404)
+            raise NotFound("the other server does not have this share any more")
+        await self.saw(way, 207)
+        kind = ResourceType.FOLDER if stat.collection else ResourceType.FILE
+        found = replace(share, resource_type=kind, checked_at=self._clock())
+        await self._state.database.write(
+            partial(
+                self._state.received.check,
+                share_id=share.id,
+                resource_type=found.resource_type,
+                checked_at=self._clock(),
+            )
+        )
+        return found
+
+    async def _stat(self, way: Way) -> Stat | None:
+        """None when every credential was refused."""
+        following: Way | None = way
+        while following is not None:
+            way = following
+            try:
+                return await backend.stat(way.send, way.target)
+            except CredentialRefused:
+                following = await self.another(way)
+        return None
+
+    async def _move(self, share: ReceivedShare, state: ReceivedState) -> None:
+        both = (ReceivedState.ACCEPTED, ReceivedState.UNAVAILABLE)
+        out_of = tuple(one for one in both if one is not state)
+        move = partial(self._state.received.move, share_id=share.id, state=state, out_of=out_of)
+        if await self._state.database.write(move):
+            name = "share.lost" if state is ReceivedState.UNAVAILABLE else "share.found"
+            event(name, level="warning", id=share.id, server=share.sending_server)
+
+    async def _calls_folders_files(self, share: ReceivedShare) -> bool:
+        provider = share.sending_server
+        discovery = await self._others.discoveries.discover(provider)
+        return (await self._speech(provider, discovery)).dialect.claims_files
+
+    async def _remember(self, way: Way) -> None:
+        provider = way.share.sending_server
+        discovery = await self._others.discoveries.discover(provider)
+        speech = await self._speech(provider, discovery)
+        order = approaches.approaches(way.share, discovery, speech)
+        await self._others.dialects.opened(
+            provider, speech, way.approach, learnt=way.approach is not order[0]
+        )
+
+    async def _order(self, share: ReceivedShare, discovery: Discovery) -> tuple[Approach, ...]:
+        speech = await self._speech(share.sending_server, discovery)
+        return approaches.approaches(share, discovery, speech)
+
+    async def _speech(self, provider: Authority, discovery: Discovery) -> Speech:
+        speech = self._speeches.get(provider)
+        if speech is None:
+            speech = await self._others.dialects.speech(provider, discovery)
+            self._speeches[provider] = speech
+        return speech
+
+    async def _by(
+        self,
+        approach: Approach,
+        share: ReceivedShare,
+        rel: tuple[str, ...],
+        discovery: Discovery,
+        worn: str = "",
+    ) -> Way:
+        base = approaches.base_of(share, discovery, approach, self._ours.authority)
+        if approach in AT_ROOT and share.resource_type is ResourceType.FILE:
+            base += "/"  # the root is the file itself, under the address that is published
+        authorization = await self._authorization(share, discovery, approach, worn)
+        target = self._target(share, rel, base, authorization)
+        send = partial(self._others.guarded.request, share.sending_server)
+        return Way(share, target, send, approach)
 
     def _target(
         self, share: ReceivedShare, rel: tuple[str, ...], base: str, authorization: str
@@ -116,34 +255,31 @@ class Visiting:
             profile=REMOTE,
         )
 
-    async def _authorization(self, share: ReceivedShare, discovery: Discovery, worn: str) -> str:
+    async def _authorization(
+        self, share: ReceivedShare, discovery: Discovery, approach: Approach, worn: str
+    ) -> str:
         """An Authorization value for the share, another than the one that is worn."""
+        if approach not in EXCHANGING:
+            return _bare(share, approach)
         async with self._locks.setdefault(share.id, asyncio.Lock()):
-            held = self._obtained.get(share.id)
+            held = self._obtained.get((share.id, approach))
             if held and held.authorization != worn and self._clock() < held.renew_at:
                 return held.authorization
-            obtained = await self._obtain(share, discovery)
-            self._obtained[share.id] = obtained
+            obtained = await self._obtain(share, discovery, approach)
+            self._obtained[share.id, approach] = obtained
             return obtained.authorization
 
-    async def _obtain(self, share: ReceivedShare, discovery: Discovery) -> ObtainedToken:
-        if not share.uri:
-            # The form of 1.0: the secret is the user name, at the WebDAV root (draft 03, 8 step 5).
-            return self._bare(basic(share.shared_secret, ""))
-        if not discovery.exchanges_tokens and share.must_exchange_token:
-            raise ProviderRefused(f"{share.sending_server} offers no token exchange any more")
-        if not discovery.exchanges_tokens:
-            return self._bare(f"Bearer {share.shared_secret}")
+    async def _obtain(
+        self, share: ReceivedShare, discovery: Discovery, approach: Approach
+    ) -> ObtainedToken:
         try:
             return await self._exchange(share, discovery.token_end_point)
         except (ProviderFailed, ProviderRefused) as error:
             if share.must_exchange_token:
                 raise
             event("token.fallback", level="warning", id=share.id, error=error.explanation)
-            return self._bare(f"Bearer {share.shared_secret}")
-
-    def _bare(self, authorization: str) -> ObtainedToken:
-        return ObtainedToken(authorization, self._clock() + _FALLBACK_SECONDS)
+            bare = _bare(share, approaches.without_exchange(approach))
+            return ObtainedToken(bare, self._clock() + _FALLBACK_SECONDS)
 
     async def _exchange(self, share: ReceivedShare, token_end_point: str) -> ObtainedToken:
         """The Code Flow (draft 03, 9.1)."""
@@ -167,12 +303,8 @@ class Visiting:
         return ObtainedToken(f"Bearer {response.access_token}", renew_at)
 
 
-def _base(share: ReceivedShare, discovery: Discovery) -> str:
-    """The URL of the share's root, without a trailing slash (draft 03, 8 step 4)."""
-    if "://" in share.uri:
-        return share.uri.rstrip("/")
-    path = webdav_path(discovery, share.resource_type)
-    if path is None:
-        raise ProviderRefused(f"{share.sending_server} serves no WebDAV")
-    prefix = discovery.asked_at + path.rstrip("/")
-    return prefix + encode_path(uri_segments(share.uri))
+def _bare(share: ReceivedShare, approach: Approach) -> str:
+    """The secret itself: as a bearer token, or as a Basic user name with an empty password."""
+    if approach in BASIC:
+        return basic(share.shared_secret, "")
+    return f"Bearer {share.shared_secret}"

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 
 from gateway.errors import NotFound
 from gateway.model import (
@@ -159,6 +159,7 @@ class ReceivedShares:
                 sender_display_name=share.sender_display_name,
                 owner_display_name=share.owner_display_name,
                 state=share.state,
+                checked_at=share.checked_at,
             )
         )
         return self.by_id(connection, share.id)
@@ -227,6 +228,59 @@ class ReceivedShares:
         )
         return done.rowcount == 1
 
+    def check(
+        self,
+        connection: Connection,
+        share_id: str,
+        *,
+        resource_type: ResourceType,
+        checked_at: int,
+    ) -> None:
+        """Keep what its server said of a Share, and when."""
+        connection.execute(
+            update(received_shares)
+            .where(received_shares.c.id == share_id)
+            .values(resource_type=resource_type, checked_at=checked_at)
+        )
+
+    def doubt(self, connection: Connection, share_id: str) -> None:
+        """Have a Share looked at soon."""
+        table = received_shares.c
+        connection.execute(
+            update(received_shares)
+            # One of unknown kind is looked at anyway.
+            .where(table.id == share_id, or_(table.checked_at.is_not(None), table.uri != ""))
+            .values(checked_at=0)
+        )
+
+    def claim_check(
+        self, connection: Connection, share_id: str, *, seen: int | None, checked_at: int
+    ) -> bool:
+        """Take it upon oneself to look at a Share last checked when `seen` says; whether it was."""
+        done = connection.execute(
+            update(received_shares)
+            .where(
+                received_shares.c.id == share_id,
+                received_shares.c.checked_at.is_not_distinct_from(seen),
+            )
+            .values(checked_at=checked_at)
+        )
+        return done.rowcount == 1
+
+    def due(self, connection: Connection, *, checked_before: int, most: int) -> list[ReceivedShare]:
+        """Shares to look at: of unknown kind, doubted, or not looked at since a time."""
+        table = received_shares.c
+        unknown = and_(table.checked_at.is_(None), table.uri == "", table.resource_type == "file")
+        old = func.coalesce(table.checked_at, table.received_at) < checked_before
+        query = (
+            select(received_shares)
+            .where(table.state.in_((ReceivedState.ACCEPTED, ReceivedState.UNAVAILABLE)))
+            .where(or_(unknown, table.checked_at == 0, old))
+            .order_by(table.checked_at)
+            .limit(most)
+        )
+        return [self._share(row) for row in connection.execute(query)]
+
     def _free_folder(self, connection: Connection, recipient: str, wanted: str) -> str:
         query = select(received_shares.c.folder).where(received_shares.c.recipient == recipient)
         # Clients on case-insensitive systems must be able to tell the folders apart.
@@ -261,6 +315,7 @@ class ReceivedShares:
             sender_display_name=row.sender_display_name,
             owner_display_name=row.owner_display_name,
             state=ReceivedState(row.state),
+            checked_at=row.checked_at,
         )
 
 

@@ -70,6 +70,7 @@ received_shares = Table(
     Column("sender_display_name", Text, nullable=False),
     Column("owner_display_name", Text, nullable=False),
     Column("state", String, nullable=False),
+    Column("checked_at", Integer),
     UniqueConstraint("sending_server", "provider_id"),
     UniqueConstraint("recipient", "folder"),
     Index("received_shares_by_recipient", "recipient", "received_at"),

@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from gateway import metrics
 from gateway.errors import Malformed, TooLarge, Unsupported
 from gateway.httpsig.message import Message
 from gateway.ocm import discovery, invites, notifications, shares, tokens
 from gateway.ocm.notifications import NewNotification, NotificationType
+from gateway.ocm.shares import NewShare
 from gateway.providers.ring import Ring
 from gateway.sharing.inviting import Inviting
 from gateway.sharing.leaving import Leaving
@@ -87,19 +89,23 @@ class Federation:
         """Draft 03, 6: 201 with the recipient's display name."""
         message = await self._message(request)
         _expect_json(request)
-        recipient = await self._receiving.receive_share(shares.parse(message.body), message)
+        new = shares.parse(message.body, signed=_signed(message))
+        recipient = await self._receiving.receive_share(new, message)
+        _count(new)
         return _created(shares.encode_created(recipient.shown_as))
 
     async def post_notification(self, request: web.BaseRequest) -> web.Response:
         """Draft 03, 7: each type goes to the role that has the share."""
         message = await self._message(request)
         _expect_json(request)
-        notification = notifications.parse(message.body)
+        notification = notifications.parse(message.body, signed=_signed(message))
         roles: dict[str, Callable[..., Awaitable[None]]] = {
             NotificationType.SHARE_ACCEPTED: self._sending.receive_notification,
             NotificationType.SHARE_DECLINED: self._sending.receive_notification,
             NotificationType.SHARE_UNSHARED: self._unshared,
             NotificationType.USER_REMOVED: self._leaving.receive_notification,
+            NotificationType.SHARE_CHANGE_PERMISSION: self._receiving.receive_notification,
+            NotificationType.REQUEST_RESHARE: self._sending.receive_reshare_request,
         }
         role = roles.get(notification.notification_type)
         if role is None:
@@ -164,6 +170,17 @@ class Federation:
             raise TooLarge(f"a request may have {self._body_bytes} bytes")
         await continue_if_expected(request)
         return await read_body(request, self._body_bytes, _READ_SECONDS)
+
+
+def _signed(message: Message) -> bool:
+    """Whether a message carries a signature of the drafts, good or bad: then it is read to the
+    letter."""
+    return any(name.lower() == "signature-input" for name, _ in message.headers)
+
+
+def _count(new: NewShare) -> None:
+    for form in new.tolerated:
+        metrics.tolerated.labels(form=form).inc()
 
 
 def _expect_json(request: web.BaseRequest) -> None:

@@ -91,19 +91,20 @@ class Doors:
             return await self._tree(request, user)
         folder, *rest = path.segments
         way = await self._visiting.open(user, folder, tuple(rest))
-        try:
-            async with self._forward(request, path, way.target, way.send) as answer:
-                return await write_answer(request, answer, self._bodies)
-        except CredentialRefused as error:
-            way = await self._renewed(request, user, way, error)
-        async with self._forward(request, path, way.target, way.send) as answer:
-            return await write_answer(request, answer, self._bodies)
+        while True:
+            try:
+                async with self._forward(request, path, way.target, way.send) as answer:
+                    await self._visiting.saw(way, answer.status)
+                    return await write_answer(request, answer, self._bodies)
+            except CredentialRefused as error:
+                way = await self._another(request, way, error)
 
-    async def _renewed(
-        self, request: web.BaseRequest, user: User, way: Way, error: CredentialRefused
-    ) -> Way:
-        """The way again with a new token, once (draft 03, 9.2); not for an upload half sent."""
-        renewed = await self._visiting.open(user, way.share.folder, way.target.rel, refused=way)
+    async def _another(self, request: web.BaseRequest, way: Way, error: CredentialRefused) -> Way:
+        """The next way: with a new token, or another credential; not for an upload half sent."""
+        renewed = await self._visiting.another(way)
+        if renewed is None:
+            await self._visiting.saw(way, 401)
+            raise error
         if request.body_exists and request.content.total_bytes:
             raise Unavailable(
                 "the other server asked for a new login in the middle; try again", retry_after=1
