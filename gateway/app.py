@@ -7,10 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from aiohttp import web, web_response
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from gateway import __version__, config, metrics
 from gateway.config import Config
@@ -41,7 +39,7 @@ from gateway.sharing.receiving import Receiving
 from gateway.sharing.sending import Sending
 from gateway.sharing.storage import Storage
 from gateway.sharing.visiting import Visiting
-from gateway.store import replays, revisions
+from gateway.store import replays, revisions, sessions
 from gateway.store.following import follow
 from gateway.store.state import State, open_state
 from gateway.transport import Guarded, TestingHosts
@@ -49,11 +47,14 @@ from gateway.upstream.pool import Pool
 from gateway.web.bodies import Bodies
 from gateway.web.federation import Federation
 from gateway.web.lane import Lane
+from gateway.web.login import Login
 from gateway.web.management import management_app
 from gateway.web.middleware import SERVER, Limits, around
 from gateway.web.pages.home import home
 from gateway.web.passthrough import PassThrough
-from gateway.web.routes import DoorWay, dispatcher
+from gateway.web.routes import DoorWay, Routes, dispatcher
+from gateway.web.sessions import Sessions
+from gateway.web.views import Pages
 from gateway.web.webdav import Doors
 
 Clock = Callable[[], int]
@@ -63,7 +64,6 @@ _DRAIN_SECONDS = 30
 _LINGER_SECONDS = 2.0
 """How long an upload that was refused is still read, so that its client sees why."""
 _LINE_BYTES = 16 * 1024
-_TEMPLATES = Path(__file__).parent / "web" / "templates"
 
 
 def _now() -> int:
@@ -91,6 +91,7 @@ class Gateway:
     contacts: Contacts
     leaving: Leaving
     directories: Directories
+    clock: Clock
 
 
 @asynccontextmanager
@@ -221,6 +222,7 @@ def _joined(
         contacts=Contacts(ours, state, parties, leaving, clock),
         leaving=leaving,
         directories=directories,
+        clock=clock,
     )
 
 
@@ -255,15 +257,8 @@ def public_server(gateway: Gateway) -> web.Server:
         LockSeal(gateway.state.vault.lock_key),
         bodies,
     )
-    templates = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=select_autoescape(default=True)
-    )
-    routes = federation.routes()
-    rest = None
-    if settings.storage.pass_through:
-        rest = PassThrough(settings, gateway.storage.send)
-    else:
-        routes |= {"/": home(ours, templates)}
+    routes = federation.routes() | _pages(gateway, limits)
+    rest = PassThrough(settings, gateway.storage.send) if settings.storage.pass_through else None
     dispatch = dispatcher(
         routes,
         (
@@ -285,6 +280,18 @@ def public_server(gateway: Gateway) -> web.Server:
         max_field_size=_LINE_BYTES,
         lingering_time=_LINGER_SECONDS,
     )
+
+
+def _pages(gateway: Gateway, limits: Limits) -> Routes:
+    """The pages for people."""
+    settings, state, parties = gateway.settings, gateway.state, gateway.parties
+    pages = Pages(
+        settings,
+        gateway.ours,
+        state.vault,
+        Sessions(settings, state, gateway.clock, parties.header),
+    )
+    return pages.static_routes() | home(pages) | Login(settings, pages, parties, limits).routes()
 
 
 @asynccontextmanager
@@ -334,7 +341,11 @@ async def _follow(gateway: Gateway) -> None:
 async def _sweep(gateway: Gateway) -> None:
     """Forget, now and then, what has expired."""
     while True:
+        now, idle_seconds = gateway.clock(), gateway.settings.login.idle_minutes * 60
         await gateway.state.database.write(partial(replays.sweep, now=_now()))
+        await gateway.state.database.write(
+            partial(sessions.sweep, now=now, idle_seconds=idle_seconds)
+        )
         await asyncio.sleep(_SWEEP_SECONDS)
 
 

@@ -134,10 +134,12 @@ class Paths(Section):
     ocm: PublicPath = "/ocm"
     shares: PublicPath = "/remote/dav/ocm"
     received: PublicPath = "/remote/dav/received"
+    pages: PublicPath | None = None
 
     @model_validator(mode="after")
     def _apart(self) -> "Paths":
-        values = [f"{path}/" for path in (self.ocm, self.shares, self.received)]
+        paths = (self.ocm, self.shares, self.received, self.pages)
+        values = [f"{path}/" for path in paths if path]
         for one in values:
             if any(other.startswith(one) for other in values if other is not one):
                 raise ValueError("the paths must not lie within one another")
@@ -298,6 +300,52 @@ class Users(Section):
         if self.source is UserSource.LIST and not names:
             raise ValueError("source list needs a list of users")
         return self
+
+
+class Mfa(Section):
+    """What proves that somebody logged in with more than one factor."""
+
+    acr: tuple[str, ...] = ()
+    amr: tuple[str, ...] = ("mfa",)
+    header: str = ""
+    header_values: tuple[str, ...] = ("true",)
+
+
+class Oidc(Section):
+    """An OpenID provider at which people log in."""
+
+    issuer: WebUrl | None = None
+    client_id: str = ""
+    client_secret: str = Field(default="", repr=False)
+    client_secret_file: FilePath | None = None
+    scopes: tuple[str, ...] = ("openid", "profile")
+    user_claim: str = "preferred_username"
+    display_name_claim: str = "name"
+    label: str = ""
+    private: bool = False
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Oidc":
+        if self.issuer and not self.client_id:
+            raise ValueError("an issuer needs a client_id")
+        return self
+
+
+class Login(Section):
+    """How people log in to the pages, and how long that holds."""
+
+    password: bool = True
+    idle_minutes: int = Field(default=120, ge=1)
+    lifetime_hours: int = Field(default=24, ge=1)
+    mfa: Mfa = Mfa()
+    oidc: Oidc = Oidc()
+
+
+class Pages(Section):
+    """The pages for people."""
+
+    languages_folder: FilePath | None = None
+    language: str = "en"
 
 
 class SignatureProfile(StrEnum):
@@ -467,6 +515,8 @@ class Config(Section):
     management: Management = Management()
     state: State = State()
     users: Users = Users()
+    login: Login = Login()
+    pages: Pages = Pages()
     signatures: Signatures = Signatures()
     trust: Trust = Trust()
     sharing: Sharing = Sharing()
@@ -479,6 +529,11 @@ class Config(Section):
     outbox: Outbox = Outbox()
     log: Log = Log()
     testing: Testing = Testing()
+
+    @property
+    def pages_path(self) -> str:
+        """The path before every page, "" for the root."""
+        return self.public.paths.pages or ("/gateway" if self.storage.pass_through else "")
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Config":
@@ -499,11 +554,21 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "users.source storage needs {user} in storage.path, to tell whether a user exists"
     if config.sharing.require_invite and not config.invites.enabled:
         yield "sharing.require_invite needs invites.enabled: nobody could become a contact"
+    yield from _login_contradictions(config)
     per_user = config.storage.credentials.kind is CredentialKind.PER_USER
     if config.users.source is UserSource.HEADER and not (
         config.storage.per_user or per_user or config.users.list
     ):
         yield "users.source header cannot tell who exists: use {user} in storage.path or users.list"
+
+
+def _login_contradictions(config: Config) -> Iterator[str]:
+    issuer = URL(config.login.oidc.issuer or "https://none.invalid", encoded=True)
+    host = issuer.raw_host or ""
+    if issuer.scheme == "http" and not {host, f"{host}:{issuer.port}"} & set(config.testing.hosts):
+        yield f"login.oidc.issuer is plain http, and {host} is not named in testing.hosts"
+    if config.login.mfa.header and not config.public.trusted_proxies:
+        yield "login.mfa.header needs public.trusted_proxies: anyone could send that header"
 
 
 def load(path: Path) -> Config:

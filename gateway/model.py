@@ -367,3 +367,31 @@ class User:
     def shown_as(self) -> str:
         """What other people read."""
         return self.display_name or self.name
+
+
+class LoginMethod(StrEnum):
+    """How somebody proved who they are."""
+
+    PASSWORD = "password"  # noqa: S105 - a word, no secret
+    HEADER = "header"
+    OIDC = "oidc"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A browser that is logged in. `id` is the keyed hash of the token in its cookie.
+
+    `strong` says that the login proved more than one factor, by what `acr` and `amr` said.
+    """
+
+    id: str
+    user: str
+    display_name: str
+    method: LoginMethod
+    created_at: int
+    seen_at: int
+    expires_at: int
+    strong: bool = False
+    acr: str = ""
+    amr: tuple[str, ...] = ()
+    agent: str = ""

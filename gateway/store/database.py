@@ -21,7 +21,7 @@ from sqlalchemy.pool import StaticPool
 
 from gateway.errors import GatewayError, Unavailable
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest migration. A test holds it to the files in `migrations/versions`."""
 
 Result = TypeVar("Result")

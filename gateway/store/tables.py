@@ -204,3 +204,20 @@ replays = Table(
     Column("expires_at", Integer, nullable=False),
     Index("replays_by_expiry", "expires_at"),
 )
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("user", String, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("method", String, nullable=False),
+    Column("created_at", Integer, nullable=False),
+    Column("seen_at", Integer, nullable=False),
+    Column("expires_at", Integer, nullable=False),
+    Column("strong", Boolean, nullable=False),
+    Column("acr", Text, nullable=False),
+    Column("amr", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Index("sessions_by_user", "user"),
+)

@@ -52,6 +52,7 @@ class Manner(StrEnum):
     JSON = "json"
     OAUTH = "oauth"
     DAV = "dav"
+    PAGE = "page"
 
 
 @dataclass(slots=True, eq=False)
@@ -59,6 +60,7 @@ class Visit:
     """What is known of one request besides its bytes.
 
     route: a metric's label. spent: its body was taken past aiohttp, so the connection ends with it.
+    page: how a page shows its errors.
     """
 
     id: str
@@ -66,6 +68,7 @@ class Visit:
     route: str = "other"
     manner: Manner = Manner.JSON
     spent: bool = False
+    page: "Callable[[GatewayError], web.Response] | None" = None
     started_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -227,7 +230,9 @@ def render(error: GatewayError, visit: Visit) -> web.Response:
                 response.headers[name] = value
         case Manner.OAUTH:
             response = _oauth(error)
-        case Manner.JSON:
+        case Manner.PAGE if visit.page:
+            response = visit.page(error)
+        case _:
             response = _json(error, visit)
     _headers_of(error, response)
     return response

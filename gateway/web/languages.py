@@ -1,0 +1,90 @@
+"""The languages of the pages: English in the code and templates, others in one catalogue each.
+
+A catalogue is a file LANGUAGE.po (gettext's plain text) in `web/catalogues`, or in the operator's
+own folder, whose files win. In a template write `{{ _("Files") }}` or `{% trans %}`; in a page
+`view.gettext("Files")`, and around a text that is translated later `N_("Files")`. A test says
+which texts a catalogue lacks.
+"""
+
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+
+from babel import Locale, UnknownLocaleError
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import PoFileError, read_po
+from babel.support import NullTranslations, Translations
+
+from gateway.errors import Unavailable
+
+SOURCE = "en"
+CATALOGUES = Path(__file__).parent / "catalogues"
+
+
+def N_(text: str) -> str:  # noqa: N802 - gettext's own name for it
+    """Mark a text to be translated where it is shown."""
+    return text
+
+
+class Languages:
+    """Every language that the pages speak."""
+
+    def __init__(self, folders: Iterable[Path], default: str = SOURCE) -> None:
+        """Read the catalogues of `folders`; of two for a language the later one wins.
+
+        Raises Unavailable for one that cannot be read.
+        """
+        self._catalogues: dict[str, NullTranslations] = {SOURCE: NullTranslations()}
+        for folder in folders:
+            for file in sorted(folder.glob("*.po")):
+                self._catalogues[file.stem] = _read(file)
+        self.default = default if default in self._catalogues else SOURCE
+
+    @property
+    def names(self) -> list[tuple[str, str]]:
+        """(code, its name in itself) of every language."""
+        return [(code, _own_name(code)) for code in sorted(self._catalogues)]
+
+    def catalogue(self, code: str) -> NullTranslations:
+        """The catalogue of a language that is among `names`."""
+        return self._catalogues[code]
+
+    def choose(self, wanted: str, accepted: str) -> str:
+        """The language somebody gets: the one they chose, else the best of Accept-Language."""
+        if wanted in self._catalogues:
+            return wanted
+        for tag in _by_preference(accepted):
+            for code in (tag, tag.partition("-")[0]):
+                if code in self._catalogues:
+                    return code
+        return self.default
+
+
+def _by_preference(accepted: str) -> list[str]:
+    """The tags of an Accept-Language header (RFC 9110 12.5.4), the most wanted first."""
+    weighed: list[tuple[float, int, str]] = []
+    for part in accepted[:500].split(","):
+        tag, _, parameter = part.partition(";")
+        try:
+            quality = float(parameter.strip().removeprefix("q=") or 1)
+        except ValueError:
+            quality = 0.0
+        if tag.strip() and quality > 0:
+            weighed.append((-quality, len(weighed), tag.strip().lower()))
+    return [tag for _, _, tag in sorted(weighed)]
+
+
+def _read(file: Path) -> Translations:
+    compiled = BytesIO()
+    try:
+        with file.open("rb") as source:
+            write_mo(compiled, read_po(source, locale=file.stem, abort_invalid=True))
+        Locale.parse(file.stem, sep="-")
+    except (OSError, ValueError, PoFileError, UnknownLocaleError) as error:
+        raise Unavailable(f"the catalogue {file} cannot be read", detail=str(error)) from error
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+def _own_name(code: str) -> str:
+    return str(Locale.parse(code, sep="-").get_display_name() or code)

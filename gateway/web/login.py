@@ -1,0 +1,133 @@
+"""Logging in and out: by the password that the source of users knows, at an OpenID provider, or by
+a proxy in front that names the user."""
+
+from aiohttp import web
+
+from gateway.config import Config
+from gateway.errors import TooMany
+from gateway.logs import event
+from gateway.model import LoginMethod
+from gateway.sharing.credentials import basic
+from gateway.sharing.parties import Parties
+from gateway.web.languages import N_
+from gateway.web.middleware import Limits, visit_of
+from gateway.web.routes import Routes
+from gateway.web.views import Page, Pages, View
+
+_LONGEST = 1024
+
+
+def own_path(text: str) -> str:
+    """A place of ours to go on to: `text` where it is a path on this server, else the front page.
+
+    Browsers read `//host`, and `/` followed by a backslash, as another server, and drop control
+    characters first.
+    """
+    plain = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isprintable()
+    return text if plain and len(text) <= _LONGEST * 2 and "\\" not in text else "/"
+
+
+class Login:
+    """The pages for logging in and out."""
+
+    def __init__(self, settings: Config, pages: Pages, parties: Parties, limits: Limits) -> None:
+        self._pages = pages
+        self._sessions = pages.sessions
+        self._parties = parties
+        self._limits = limits
+        self._by_password = settings.login.password and parties.header is None
+
+    def routes(self) -> Routes:
+        """Log in, log out, log out everywhere, and where one is logged in."""
+        return self._pages.routes(
+            Page("/login", "page.login", get=self.get_login, post=self.post_login, public=True),
+            Page("/logout", "page.logout", post=self.post_logout, public=True),
+            Page("/language", "page.language", get=self.get_language, public=True),
+            Page(
+                "/sessions",
+                "page.sessions",
+                get=self.get_sessions,
+                post=self.post_sessions,
+                menu=N_("Log-ins"),
+            ),
+        )
+
+    async def get_login(self, view: View) -> web.StreamResponse:
+        """The form, or onwards for somebody who is logged in."""
+        if view.found:
+            return self._onwards(view, view.query("next"))
+        return self._form(view, view.query("next"), 200)
+
+    async def post_login(self, view: View) -> web.StreamResponse:
+        """Try a name and a password. What is wrong with them is not said."""
+        name, password = view.field("name"), next(iter(view.form.get("password", [])), "")
+        if not self._by_password:
+            return self._form(view, view.field("next"), 404)
+        address = visit_of(view.request).address
+        try:
+            self._limits.check("login", address)
+            self._limits.check("login", f"user {name}")
+        except TooMany as error:
+            view.say(view.gettext("Too many attempts; try again in a minute."), "failed")
+            response = self._form(view, view.field("next"), error.status)
+            response.headers["Retry-After"] = str(error.retry_after)
+            return response
+        usable = ":" not in name and len(name) + len(password) <= _LONGEST
+        user = await self._parties.login(basic(name, password)) if usable else None
+        if user is None:
+            self._limits.count("login", address)
+            self._limits.count("login", f"user {name}")
+            event("login.failed", level="warning", address=address)
+            view.say(view.gettext("Name or password is wrong."), "failed")
+            return self._form(view, view.field("next"), 401)
+        view.visitor = await self._sessions.begin(
+            view.request, view.visitor, user, LoginMethod.PASSWORD
+        )
+        event("login", user=user.name, method=LoginMethod.PASSWORD)
+        response = self._onwards(view, view.field("next"))
+        self._sessions.remember(response, view.visitor)
+        return response
+
+    async def post_logout(self, view: View) -> web.StreamResponse:
+        """Log this browser out, or every one of this user."""
+        if view.found and view.field("everywhere"):
+            await self._sessions.end_all(view.found)
+        elif view.visitor.session:
+            await self._sessions.end(view.visitor.session)
+        view.say(view.gettext("You are logged out."))
+        response = view.redirect("/login")
+        self._sessions.forget(response)
+        return response
+
+    async def get_sessions(self, view: View) -> web.StreamResponse:
+        """Where one is logged in."""
+        return view.render("sessions.html", sessions=await self._sessions.all(view.user))
+
+    async def post_sessions(self, view: View) -> web.StreamResponse:
+        """End one of one's own sessions."""
+        for session in await self._sessions.all(view.user):
+            if session.id == view.field("session"):
+                await self._sessions.end(session)
+                view.say(view.gettext("That browser is logged out."))
+        return view.redirect("/sessions")
+
+    async def get_language(self, view: View) -> web.StreamResponse:
+        """Choose a language."""
+        response = self._onwards(view, view.query("next"))
+        return self._pages.choose_language(view.query("to"), response)
+
+    def _form(self, view: View, after: str, status: int) -> web.Response:
+        return view.render(
+            "login.html",
+            status,
+            after=own_path(after),
+            name=view.field("name"),
+            by_password=self._by_password,
+            by_proxy=self._parties.header is not None,
+        )
+
+    def _onwards(self, view: View, after: str) -> web.Response:
+        path = own_path(after)
+        if path == "/":
+            return view.redirect("/")
+        return web.Response(status=303, headers={"Location": path})

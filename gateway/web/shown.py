@@ -1,0 +1,38 @@
+"""How pages show times and sizes, in the language of the visitor."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from babel import Locale
+from babel.dates import format_datetime, format_timedelta
+from babel.numbers import format_decimal
+from markupsafe import Markup
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def filters(code: str) -> dict[str, Callable[..., str]]:
+    """The filters of the templates in one language: `when` and `ago` of seconds since the epoch,
+    `bytes` of a size."""
+    locale = Locale.parse(code, sep="-")
+
+    def when(seconds: int) -> Markup:
+        moment = datetime.fromtimestamp(seconds, UTC)
+        text = format_datetime(moment, "medium", locale=locale) + " UTC"
+        return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), text)
+
+    def ago(seconds: int, now: int) -> str:
+        return format_timedelta(seconds - now, add_direction=True, locale=locale)
+
+    def size(number: int | None) -> str:
+        if number is None:
+            return ""
+        value, unit = float(number), 0
+        while value >= 1024 and unit + 1 < len(_UNITS):
+            value, unit = value / 1024, unit + 1
+        return f"{format_decimal(round(value, 1), locale=locale)} {_UNITS[unit]}"
+
+    def capitalize_first(text: str) -> str:
+        return text[:1].upper() + text[1:]
+
+    return {"when": when, "ago": ago, "bytes": size, "capitalize_first": capitalize_first}
