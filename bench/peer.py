@@ -15,8 +15,8 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from bench.programs import free_port
-from gateway.httpsig.keys import SigningKey
 from gateway.httpsig.message import Message, sign
+from gateway.httpsig.signing import SigningKey
 
 _JSON = "application/json"
 

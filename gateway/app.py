@@ -24,7 +24,7 @@ from gateway.providers.discovery import Discoveries
 from gateway.providers.identity import Identity
 from gateway.providers.keys import ProviderKeys
 from gateway.providers.registry import Registry
-from gateway.providers.ring import Ring, open_ring
+from gateway.providers.ring import Names, Ring
 from gateway.sharing import ours as ours_
 from gateway.sharing.access import Access
 from gateway.sharing.contacts import Contacts
@@ -102,7 +102,9 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
     )
     try:
         ours = ours_.from_config(settings)
-        ring = await open_ring(state.database, state.vault, ours.authority, clock())
+        names = Names(ours.authority, ours.end_point, cavage=settings.signatures.cavage)
+        ring = Ring(state.database, state.vault, names, clock)
+        await ring.complete()
         registry = Registry(state.database, settings.trust, clock)
         await registry.load()
         keeper = doorkeeper.from_config(settings.policy, registry)
@@ -334,7 +336,10 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
 
 async def _follow(gateway: Gateway) -> None:
     """Take in what other processes change."""
-    topics = {revisions.PROVIDERS: gateway.others.registry.load}
+    topics = {
+        revisions.PROVIDERS: gateway.others.registry.load,
+        revisions.KEYS: gateway.ring.load,
+    }
     await follow(gateway.state.database, gateway.state.changes, topics)
 
 

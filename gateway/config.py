@@ -360,6 +360,7 @@ class Signatures(Section):
 
     required: bool = True
     profile: SignatureProfile = SignatureProfile.COMPATIBLE
+    cavage: bool = True
     max_age_seconds: int = Field(default=300, ge=5, le=3600)
     skew_seconds: int = Field(default=60, ge=0, le=600)
 

@@ -307,6 +307,21 @@ class ProviderSource(StrEnum):
     SEEN = "seen"  # it proved itself otherwise
 
 
+class KeyState(StrEnum):
+    """Where a key of ours stands in its life."""
+
+    STAGED = "staged"  # published, so that others know it before it signs
+    ACTIVE = "active"  # signs
+    OVERLAPPING = "overlapping"  # published, signs no more
+    RETIRED = "retired"  # not published; access tokens that it signed hold until they expire
+    COMPROMISED = "compromised"  # nothing that it signed holds any more
+
+    @property
+    def published(self) -> bool:
+        """Whether others are to verify with it."""
+        return self in (KeyState.STAGED, KeyState.ACTIVE, KeyState.OVERLAPPING)
+
+
 class KeyStanding(StrEnum):
     """What a key that a server signed with is worth."""
 

@@ -1,16 +1,17 @@
-"""Keys that sign and keys that verify (RFC 7517, RFC 8037), with RFC 9421's algorithm names.
+"""Keys that verify (RFC 7517, RFC 8037), with RFC 9421's algorithm names.
 
-We sign with Ed25519 alone and verify what the registry of RFC 9421 6.2 has, but never HMAC: a
-secret that both sides know proves nothing to a third. A foreign key set is read entry by entry;
-one broken key does not hide the others.
+We verify what the registry of RFC 9421 6.2 has, but never HMAC: a secret that both sides know
+proves nothing to a third. A foreign key set is read entry by entry; one broken key does not hide
+the others. What signs is in `signing.py`.
 """
 
 import base64
 import binascii
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -25,8 +26,13 @@ ECDSA_P256 = "ecdsa-p256-sha256"
 ECDSA_P384 = "ecdsa-p384-sha384"
 RSA_PSS = "rsa-pss-sha512"
 RSA_V15 = "rsa-v1_5-sha256"
+# Not in the registry; opencloudmesh-go names them so, and draft-cavage's rsa-sha512 is the last.
+RSA_V15_384 = "rsa-v1_5-sha384"
+RSA_V15_512 = "rsa-v1_5-sha512"
 
-NATIVE = {name: name for name in (ED25519, ECDSA_P256, ECDSA_P384, RSA_PSS, RSA_V15)} | {
+_OF_RSA = (RSA_PSS, RSA_V15, RSA_V15_384, RSA_V15_512)
+
+NATIVE = {name: name for name in (ED25519, ECDSA_P256, ECDSA_P384, *_OF_RSA)} | {
     # JOSE's names: the alg of a JWK, and what Nextcloud may put into a signature.
     "EdDSA": ED25519,
     "Ed25519": ED25519,
@@ -34,6 +40,8 @@ NATIVE = {name: name for name in (ED25519, ECDSA_P256, ECDSA_P384, RSA_PSS, RSA_
     "ES384": ECDSA_P384,
     "PS512": RSA_PSS,
     "RS256": RSA_V15,
+    "RS384": RSA_V15_384,
+    "RS512": RSA_V15_512,
     # Draft 03, 9.1 prints this unregistered name. Accepted, never emitted.
     "rsa-sha256": RSA_V15,
 }
@@ -51,47 +59,6 @@ PublicKey = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublic
 
 
 @dataclass(frozen=True, slots=True)
-class SigningKey:
-    """An Ed25519 key of ours. `kid` is its name in the key set and in every signature."""
-
-    kid: str
-    private: ed25519.Ed25519PrivateKey = field(repr=False)
-    algorithm: str = ED25519
-
-    @classmethod
-    def from_seed(cls, kid: str, seed: bytes) -> Self:
-        """The key that grows from 32 random bytes. Malformed for another length or an odd kid."""
-        if len(seed) != 32:
-            raise Malformed("the seed of an Ed25519 key has 32 bytes")
-        if not re.fullmatch(r"[\x21-\x7e]{1,1024}", kid):
-            raise Malformed("a kid is printable ASCII without blanks")
-        return cls(kid, ed25519.Ed25519PrivateKey.from_private_bytes(seed))
-
-    def sign(self, data: bytes) -> bytes:
-        """The 64 bytes of the signature."""
-        return self.private.sign(data)
-
-    def public_jwk(self) -> dict[str, str]:
-        """The public half as it stands in our key set (RFC 8037 2)."""
-        raw = self.private.public_key().public_bytes(
-            serialization.Encoding.Raw, serialization.PublicFormat.Raw
-        )
-        x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
-        return {
-            "kty": "OKP",
-            "crv": "Ed25519",
-            "x": x,
-            "kid": self.kid,
-            "use": "sig",
-            "alg": "EdDSA",
-        }
-
-    def verification_key(self) -> "VerificationKey":
-        """The public half, to verify with."""
-        return VerificationKey(self.kid, (ED25519,), self.private.public_key())
-
-
-@dataclass(frozen=True, slots=True)
 class VerificationKey:
     """A public key and the algorithms it may be used with.
 
@@ -101,6 +68,12 @@ class VerificationKey:
     kid: str
     algorithms: tuple[str, ...]
     public: PublicKey = field(repr=False)
+
+    @property
+    def thumbprint(self) -> str:
+        """What the key is known by, whatever it is called: RFC 7638, SHA-256, in base64url."""
+        canonical = json.dumps(public_members(self.public), sort_keys=True, separators=(",", ":"))
+        return encode_octets(hashlib.sha256(canonical.encode("ascii")).digest())
 
     def verify(self, data: bytes, signature: bytes, algorithm: str | None = None) -> None:
         """Return if this key made that signature over that data.
@@ -136,6 +109,41 @@ def parse_jwks(data: object) -> tuple[VerificationKey, ...]:
         raise Malformed("the JWK Set has too many keys")
     keys = (_parse_jwk(entry) for entry in entries if isinstance(entry, dict))
     return tuple(key for key in keys if key is not None)
+
+
+def parse_pem(kid: str, text: str) -> VerificationKey:
+    """The RSA key that an older server publishes as PEM, for draft-cavage: PKCS#1 v1.5 alone.
+
+    Raises Malformed for anything else.
+    """
+    try:
+        public = serialization.load_pem_public_key(text.encode("ascii"))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise Malformed("publicKeyPem is not a public key") from error
+    if not isinstance(public, rsa.RSAPublicKey) or public.key_size not in _RSA_BITS:
+        raise Malformed("publicKeyPem is not an RSA key of 2048 to 8192 bits")
+    return VerificationKey(kid, (RSA_V15_512, RSA_V15), public)
+
+
+def encode_octets(octets: bytes) -> str:
+    """Bytes as a JWK has them: base64url without padding (RFC 7515 2)."""
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
+
+
+def public_members(public: PublicKey) -> dict[str, str]:
+    """The members of a JWK that make up the key (RFC 7638 3.2)."""
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        return {"kty": "OKP", "crv": "Ed25519", "x": encode_octets(public.public_bytes_raw())}
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        at, size = public.public_numbers(), public.key_size // 8
+        x, y = at.x.to_bytes(size, "big"), at.y.to_bytes(size, "big")
+        curve = f"P-{public.key_size}"
+        return {"kty": "EC", "crv": curve, "x": encode_octets(x), "y": encode_octets(y)}
+    numbers = public.public_numbers()
+    n, e = (
+        number.to_bytes((number.bit_length() + 7) // 8, "big") for number in (numbers.n, numbers.e)
+    )
+    return {"kty": "RSA", "n": encode_octets(n), "e": encode_octets(e)}
 
 
 def _parse_jwk(entry: Mapping[str, object]) -> VerificationKey | None:
@@ -176,7 +184,7 @@ def _load(entry: Mapping[str, object]) -> tuple[PublicKey, tuple[str, ...]]:
         n, e = (int.from_bytes(_octets(entry, name)) for name in ("n", "e"))
         if n.bit_length() not in _RSA_BITS or e.bit_length() > 32:
             raise ValueError("the RSA key is too weak or too large")
-        return rsa.RSAPublicNumbers(e, n).public_key(), (RSA_PSS, RSA_V15)
+        return rsa.RSAPublicNumbers(e, n).public_key(), _OF_RSA
     raise ValueError("the kind of key is unknown")
 
 
@@ -215,6 +223,6 @@ def _padding(algorithm: str) -> padding.AsymmetricPadding:
 
 
 def _hash(algorithm: str) -> hashes.HashAlgorithm:
-    if algorithm == RSA_PSS:
+    if algorithm in (RSA_PSS, RSA_V15_512):
         return hashes.SHA512()
-    return hashes.SHA384() if algorithm == ECDSA_P384 else hashes.SHA256()
+    return hashes.SHA384() if algorithm in (ECDSA_P384, RSA_V15_384) else hashes.SHA256()

@@ -23,8 +23,10 @@ from gateway.errors import BadSignature, Unsigned
 from gateway.httpsig.components import Component, derived_value, has_query, parse_component
 from gateway.httpsig.digest import check_digest, content_digest
 from gateway.httpsig.fields import Members, Parameters, parse_dictionary
-from gateway.httpsig.keys import SigningKey, VerificationKey
+from gateway.httpsig.keys import VerificationKey
 from gateway.httpsig.reasons import Reason, bad
+from gateway.httpsig.signing import SigningKey
+from gateway.model import Scheme
 
 LABEL = TAG = "ocm"
 MAX_AGE_SECONDS = 300
@@ -81,6 +83,7 @@ class Signature:
     tag: str | None
     value: bytes = field(repr=False)
     base: bytes = field(repr=False)
+    scheme: Scheme = Scheme.RFC9421
 
 
 def signature_base(

@@ -35,6 +35,7 @@ _BOTH_SPELLINGS = (
 )
 _MOST_BYTES = 1 << 18
 _MOST_ENTRIES = 100
+_LONGEST_PEM = 8192
 _PATH = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]+")
 
 
@@ -45,6 +46,14 @@ class OfferedResourceType:
     name: str
     share_types: tuple[str, ...]
     protocols: Mapping[str, object] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedKey:
+    """The key of draft-cavage, which servers before RFC 9421 publish as `publicKey`."""
+
+    key_id: str
+    pem: str
 
 
 RESOURCE_TYPES = tuple(
@@ -76,6 +85,7 @@ class Discovery:
     invite_accept_dialog: str = ""
     asked_at: str = ""
     old_list: bool = False
+    public_key: PublishedKey | None = None
 
     def api(self, name: str) -> str:
         """The URL of one part of the API, such as shares or notifications."""
@@ -158,6 +168,7 @@ def parse(data: bytes, asked_at: str) -> Discovery:
         invite_accept_dialog=_dialog(members.get("inviteAcceptDialog"), asked_at),
         asked_at=asked_at,
         old_list=old_list,
+        public_key=_public_key(members.get("publicKey")),
     )
 
 
@@ -186,6 +197,9 @@ def encode(discovery: Discovery) -> dict[str, object]:
         "jwksUri": discovery.jwks_uri,
         "inviteAcceptDialog": discovery.invite_accept_dialog,
     }
+    if discovery.public_key:
+        key = discovery.public_key
+        members["publicKey"] = {"keyId": key.key_id, "publicKeyPem": key.pem}
     return members | {name: value for name, value in optional.items() if value}
 
 
@@ -247,6 +261,14 @@ def _offered(entry: dict[str, object]) -> OfferedResourceType:
     # Entries of OCM 1.0 name no share types; there were only users then.
     share_types = _texts(entry["shareTypes"]) if "shareTypes" in entry else ["user"]
     return OfferedResourceType(_text(entry["name"]), tuple(share_types), protocols)
+
+
+def _public_key(value: object) -> PublishedKey | None:
+    """None for the bare PEM that michielbdejong/ocm-stub publishes, and for anything else."""
+    found = value if isinstance(value, dict) else {}
+    key_id, pem = _text(found.get("keyId")), found.get("publicKeyPem")
+    short = isinstance(pem, str) and len(pem) <= _LONGEST_PEM
+    return PublishedKey(key_id, str(pem)) if key_id and pem and short else None
 
 
 def _end_point(value: object) -> str:

@@ -23,7 +23,9 @@ _LARGEST_REQUEST = 16_384
 _LONGEST_TOKEN = 8192
 _LONGEST_LIFETIME = 10 * 365 * 86_400
 _PRINTABLE = re.compile(r"[\x21-\x7e]+")
-_HEADER = {"typ": "at+jwt", "alg": "EdDSA"}
+_TYPE = "at+jwt"
+_ALGORITHMS = frozenset({"EdDSA", "ES256"})
+"""What our own keys sign with; nothing else is read."""
 _TEXT_CLAIMS = ("iss", "sub", "aud", "client_id", "jti")
 
 
@@ -118,9 +120,9 @@ def encode_response(response: TokenResponse) -> bytes:
     )
 
 
-def signing_input(claims: AccessToken, kid: str) -> bytes:
-    """What the key named `kid` is to sign."""
-    header = _HEADER | {"kid": kid}
+def signing_input(claims: AccessToken, kid: str, alg: str = "EdDSA") -> bytes:
+    """What the key named `kid` is to sign, with the algorithm `alg` of RFC 7518 or RFC 8037."""
+    header = {"typ": _TYPE, "alg": alg, "kid": kid}
     payload: dict[str, object] = {
         name: getattr(claims, name) for name in (*_TEXT_CLAIMS, "iat", "exp")
     }
@@ -144,7 +146,8 @@ def split(token: str) -> tuple[str, bytes, bytes]:
         raise Malformed("not an access token")
     header = json.load_object(base64url.decode(parts[0]))
     kid = header.pop("kid", None)
-    if header != _HEADER or not isinstance(kid, str):
+    alg = header.pop("alg", None)
+    if header != {"typ": _TYPE} or alg not in _ALGORITHMS or not isinstance(kid, str):
         raise Malformed("not an access token of ours")
     return kid, f"{parts[0]}.{parts[1]}".encode("ascii"), base64url.decode(parts[2])
 

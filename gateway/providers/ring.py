@@ -1,44 +1,215 @@
-"""Our own signing keys: the one that signs, and all that are published."""
+"""Our own signing keys, from the day they are staged to the day nothing they signed holds.
 
-import secrets
+    staged  ->  active  ->  overlapping  ->  retired
+    published   signs       published       access tokens that it signed hold until they expire
+
+There are two kinds: one key signs after RFC 9421 and makes the access tokens, and stands in the key
+set; one RSA key signs draft-cavage for older servers, and stands in the discovery document. Of each
+kind one is active. Private parts are sealed in the database; every process holds them in memory and
+takes in what another one changes.
+"""
+
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy import Connection
 
-from gateway.httpsig.keys import SigningKey
-from gateway.model import Authority
+from gateway.errors import Conflict, Malformed, NotFound
+from gateway.httpsig.keys import ECDSA_P256, ED25519, RSA_V15_512, VerificationKey
+from gateway.httpsig.signing import JOSE, SigningKey
+from gateway.logs import event
+from gateway.model import Authority, KeyState
 from gateway.store import keys
 from gateway.store.database import Database
+from gateway.store.keys import KeptKey
 from gateway.store.vault import Vault
+
+ALGORITHMS = {"ed25519": ED25519, "es256": ECDSA_P256, "rsa": RSA_V15_512}
+"""The operator's names of what a key may be."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ring:
-    """`active` signs; `published` are in the JWK Set, `active` first."""
+class OwnKey:
+    """A key of ours and where it stands."""
 
-    active: SigningKey
-    published: tuple[SigningKey, ...]
-    created_at: tuple[int, ...]
+    key: SigningKey
+    state: KeyState
+    created_at: int
+    changed_at: int
+
+    @property
+    def cavage(self) -> bool:
+        """Whether it is for older servers."""
+        return self.key.algorithm not in JOSE
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How our keys are called: `host#name` (draft 03, 17.1), and as a URL for draft-cavage, where
+    Nextcloud looks for the host in it. `cavage` says whether there is one of the latter."""
+
+    authority: Authority
+    end_point: str
+    cavage: bool
+
+    def kid(self, algorithm: str, number: int) -> str:
+        """The name of a new key."""
+        if algorithm == RSA_V15_512:
+            return f"{self.end_point}#rsa{number}"
+        return f"{self.authority}#key{number}"
+
+    def ours(self, kid: str) -> bool:
+        """Whether a key is of this server, and not of an earlier public origin."""
+        return kid.startswith((f"{self.authority}#", f"{self.end_point}#"))
+
+
+class Ring:
+    """The keys of this server."""
+
+    def __init__(
+        self, database: Database, vault: Vault, names: Names, clock: Callable[[], int]
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._names = names
+        self._clock = clock
+        self._verifying: dict[str, VerificationKey] = {}
+        self._listeners: list[Callable[[], None]] = []
+        self.keys: tuple[OwnKey, ...] = ()
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Tell somebody who remembers what a key has verified."""
+        self._listeners.append(listener)
+
+    @property
+    def active(self) -> SigningKey:
+        """The key that signs after RFC 9421, and access tokens."""
+        return next(one.key for one in self._of_kind(cavage=False) if one.state is KeyState.ACTIVE)
+
+    @property
+    def cavage(self) -> SigningKey | None:
+        """The key that signs draft-cavage; None when that is switched off."""
+        found = self._of_kind(cavage=True) if self._names.cavage else ()
+        return next((one.key for one in found if one.state is KeyState.ACTIVE), None)
+
+    @property
+    def published(self) -> tuple[SigningKey, ...]:
+        """The keys in the key set, the one that signs first."""
+        found = [one for one in self._of_kind(cavage=False) if one.state.published]
+        found.sort(key=lambda one: one.state is not KeyState.ACTIVE)
+        return tuple(one.key for one in found)
 
     def jwks(self) -> dict[str, object]:
         """The JWK Set of the public keys (RFC 7517 5)."""
         return {"keys": [key.public_jwk() for key in self.published]}
 
+    def verifying(self, kid: str) -> VerificationKey | None:
+        """The key that verifies our own access tokens of that kid."""
+        return self._verifying.get(kid)
 
-async def open_ring(database: Database, vault: Vault, ours: Authority, now: int) -> Ring:
-    """The keys of this server; the first one is made when there is none.
+    def _of_kind(self, *, cavage: bool) -> tuple[OwnKey, ...]:
+        return tuple(one for one in self.keys if one.cavage is cavage)
 
-    A key's id is `host[:port]#name` (draft 03, 17.1): keys of an earlier public origin are left
-    alone and not published under the new one.
-    """
+    async def load(self) -> None:
+        """Take in what any process has changed."""
+        kept = await self._database.read(partial(keys.all_keys, vault=self._vault))
+        mine = (one for one in kept if self._names.ours(one.kid))
+        self.keys = tuple(map(_own, mine))
+        self._verifying = {
+            one.key.kid: one.key.verification_key()
+            for one in self._of_kind(cavage=False)
+            if one.state is not KeyState.COMPROMISED
+        }
+        for listener in self._listeners:
+            listener()
 
-    def load(connection: Connection) -> list[tuple[str, bytes, int]]:
-        found = [key for key in keys.all_keys(connection, vault) if key[0].startswith(f"{ours}#")]
-        if not found:
-            keys.add(connection, vault, f"{ours}#key1", secrets.token_bytes(32), now)
-            return load(connection)
+    async def complete(self) -> None:
+        """Make the keys that every server has, where there are none yet."""
+        await self.load()
+        wanted = [ED25519] + [RSA_V15_512] * self._names.cavage
+        kinds = {one.cavage for one in self.keys if one.state is KeyState.ACTIVE}
+        for algorithm in wanted:
+            if (algorithm not in JOSE) not in kinds:
+                await self._make(algorithm, KeyState.ACTIVE)
+        await self.load()
+
+    async def _make(self, algorithm: str, state: KeyState) -> str:
+        """Keep a new key; its kid. Where two processes start at once, the first one's counts."""
+        # The name is part of what is sealed, so it is given once the key is being kept.
+        made = await asyncio.to_thread(SigningKey.generate, "unnamed", algorithm)
+        now = self._clock()
+
+        def keep(connection: Connection) -> str:
+            kept = keys.all_keys(connection, self._vault)
+            mine = [one for one in kept if self._names.ours(one.kid)]
+            kind = [one for one in mine if (one.algorithm in JOSE) is (algorithm in JOSE)]
+            if state is KeyState.ACTIVE and (
+                there := next((one for one in kind if one.state is KeyState.ACTIVE), None)
+            ):
+                return there.kid
+            kid = self._names.kid(algorithm, len(kind) + 1)
+            private = made.private_bytes()
+            keys.add(connection, self._vault, KeptKey(kid, algorithm, private, state, now, now))
+            return kid
+
+        return await self._database.write(keep)
+
+    async def stage(self, name: str) -> OwnKey:
+        """Make a key and publish it; it signs nothing yet. `name` is one of `ALGORITHMS`.
+
+        A key for draft-cavage is published once it is active: older servers know one at a time.
+        """
+        if name not in ALGORITHMS:
+            raise Malformed(f"a key is one of {', '.join(ALGORITHMS)}")
+        kid = await self._make(ALGORITHMS[name], KeyState.STAGED)
+        await self.load()
+        event("key.staged", kid=kid)
+        return self.by_kid(kid)
+
+    async def activate(self, kid: str) -> OwnKey:
+        """Sign with that key from now on; the one before stays published. Raises NotFound,
+        Conflict for one that is retired."""
+        chosen = self.by_kid(kid)
+        if not chosen.state.published:
+            raise Conflict(f"the key is {chosen.state.value}; stage a new one")
+        now = self._clock()
+
+        def move(connection: Connection) -> None:
+            for one in keys.all_keys(connection, self._vault):
+                same = self._names.ours(one.kid) and (one.algorithm not in JOSE) is chosen.cavage
+                if same and one.state is KeyState.ACTIVE and one.kid != kid:
+                    keys.move(connection, one.kid, KeyState.OVERLAPPING, now)
+            keys.move(connection, kid, KeyState.ACTIVE, now)
+
+        await self._database.write(move)
+        return await self._moved(kid, "activated")
+
+    async def retire(self, kid: str, *, compromised: bool = False) -> OwnKey:
+        """Publish that key no more. `compromised` also ends the access tokens that it signed.
+
+        Raises NotFound, and Conflict for the key that signs.
+        """
+        if self.by_kid(kid).state is KeyState.ACTIVE:
+            raise Conflict("the key signs; activate another one first")
+        state = KeyState.COMPROMISED if compromised else KeyState.RETIRED
+        await self._database.write(partial(keys.move, kid=kid, state=state, now=self._clock()))
+        return await self._moved(kid, state.value)
+
+    def by_kid(self, kid: str) -> OwnKey:
+        """One key; NotFound."""
+        found = next((one for one in self.keys if one.key.kid == kid), None)
+        if found is None:
+            raise NotFound("there is no such key")
         return found
 
-    rows = await database.write(load)
-    ring = tuple(SigningKey.from_seed(kid, seed) for kid, seed, _ in rows)
-    return Ring(ring[0], ring, tuple(created_at for _, _, created_at in rows))
+    async def _moved(self, kid: str, what: str) -> OwnKey:
+        await self.load()
+        event(f"key.{what}", kid=kid)
+        return self.by_kid(kid)
+
+
+def _own(kept: KeptKey) -> OwnKey:
+    key = SigningKey.load(kept.kid, kept.algorithm, kept.private)
+    return OwnKey(key, kept.state, kept.created_at, kept.changed_at)

@@ -13,6 +13,7 @@ from functools import partial
 from gateway import metrics
 from gateway.dav.target import RequestPath, Target
 from gateway.errors import BadSignature, Malformed, NotFound, Unauthorized
+from gateway.httpsig.signing import JOSE
 from gateway.logs import event
 from gateway.model import Permission, ResourceType, SentShare
 from gateway.ocm import tokens
@@ -57,7 +58,7 @@ class Access:
         self._challenges = (_CHALLENGE, _BASIC_CHALLENGE) if dialects.any_legacy else (_CHALLENGE,)
         self._known: Remembered[SentShare | None] = Remembered(state)
         self._verified: dict[str, AccessToken] = {}
-        self._keys = {key.kid: key.verification_key() for key in ring.published}
+        ring.on_change(self._verified.clear)
 
     def issue(self, share: SentShare) -> TokenResponse:
         """An access token that opens this Share, and does not outlive it."""
@@ -77,7 +78,7 @@ class Access:
             resource_type=share.resource_type,
         )
         key = self._ring.active
-        signed = tokens.signing_input(claims, key.kid)
+        signed = tokens.signing_input(claims, key.kid, JOSE[key.algorithm])
         metrics.tokens_issued.inc()
         event("token.issued", provider_id=share.provider_id, expires_in=lifetime)
         return TokenResponse(tokens.assemble(signed, key.sign(signed)), lifetime)
@@ -180,7 +181,7 @@ class Access:
         return claims
 
     def _verify(self, kid: str, signed: bytes, signature: bytes) -> AccessToken:
-        key = self._keys.get(kid)
+        key = self._ring.verifying(kid)
         try:
             if key is None:
                 raise Malformed("not signed by us")

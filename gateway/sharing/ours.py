@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from yarl import URL
 
 from gateway import config
+from gateway.httpsig.signing import SigningKey
 from gateway.model import Authority
 from gateway.ocm.address import Address, authority
-from gateway.ocm.discovery import Discovery, OfferedResourceType
+from gateway.ocm.discovery import Discovery, OfferedResourceType, PublishedKey
 from gateway.transport import authority_of
 
 JWKS_PATH = "/.well-known/jwks.json"
@@ -73,8 +74,11 @@ def from_config(settings: config.Config) -> Ours:
     )
 
 
-def describe(ours: Ours) -> Discovery:
-    """Our discovery document, derived from what is switched on (draft 03, 5.3)."""
+def describe(ours: Ours, cavage: SigningKey | None = None) -> Discovery:
+    """Our discovery document, derived from what is switched on (draft 03, 5.3).
+
+    `cavage` is the key that servers before RFC 9421 find in it.
+    """
     criteria = {
         "http-request-signatures": ours.wants_signatures,
         "token-exchange": ours.wants_exchange,
@@ -98,6 +102,7 @@ def describe(ours: Ours) -> Discovery:
         criteria=frozenset(name for name, wanted in criteria.items() if wanted),
         token_end_point=ours.token_end_point,
         jwks_uri=f"{ours.origin}{JWKS_PATH}",
+        public_key=PublishedKey(cavage.kid, cavage.public_pem()) if cavage else None,
     )
 
 

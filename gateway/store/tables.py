@@ -19,8 +19,11 @@ signing_keys = Table(
     "signing_keys",
     metadata,
     Column("kid", String, primary_key=True),
-    Column("sealed_seed", Text, nullable=False),
+    Column("algorithm", String, nullable=False),
+    Column("sealed_private", Text, nullable=False),
+    Column("state", String, nullable=False),
     Column("created_at", Integer, nullable=False),
+    Column("changed_at", Integer, nullable=False),
 )
 
 sent_shares = Table(

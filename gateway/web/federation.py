@@ -71,7 +71,7 @@ class Federation:
 
     async def get_discovery(self, request: web.BaseRequest) -> web.Response:
         """Draft 03, 5. Nextclouds up to 31 refuse a higher version than 1.1."""
-        document = discovery.encode(describe(self._ours))
+        document = discovery.encode(describe(self._ours, self._ring.cavage))
         if "Nextcloud Server Crawler" in request.headers.get("User-Agent", ""):
             document["apiVersion"] = _API_VERSION_FOR_NEXTCLOUD
         response = json_response(document)

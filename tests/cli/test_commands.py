@@ -195,10 +195,23 @@ def test_nothing_received_is_an_empty_list(command):
 
 
 def test_the_key_that_signs_is_listed(command):
-    [key] = command("keys", "list")
-    assert key["active"] is True
-    assert key["kid"] == key["jwk"]["kid"]
-    assert "d" not in key["jwk"]
+    keys = command("keys", "list")
+    assert {key["algorithm"] for key in keys} == {"ed25519", "rsa-v1_5-sha512"}
+    for key in keys:
+        assert key["active"] is True
+        assert key["kid"] == key["jwk"]["kid"]
+        assert not {"d", "p", "q"} & key["jwk"].keys()
+
+
+def test_a_key_is_replaced_in_three_steps(command):
+    old = next(key["kid"] for key in command("keys", "list") if key["algorithm"] == "ed25519")
+    new = command("keys", "stage", "--algorithm", "es256")["kid"]
+    assert said(command("keys", "retire", old, code=console.REFUSED))["code"] == "CONFLICT"
+    assert command("keys", "activate", new)["active"] is True
+    assert command("keys", "retire", old)["state"] == "retired"
+    said(command("keys", "activate", old, code=console.REFUSED))
+    said(command("keys", "activate", "unknown", code=console.NOT_FOUND))
+    said(command("keys", "stage", "--algorithm", "dsa", code=console.USAGE))
 
 
 def test_a_server_is_discovered(command, peer):

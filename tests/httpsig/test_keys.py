@@ -5,12 +5,14 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 from jwcrypto.jwk import JWK
 
 from gateway.errors import BadSignature, Malformed
-from gateway.httpsig.keys import MOST_KEYS, SigningKey, parse_jwks
+from gateway.httpsig.keys import MOST_KEYS, parse_jwks, parse_pem
+from gateway.httpsig.signing import SigningKey
 
 KEY = SigningKey.from_seed("a.example#key1", bytes(range(32)))
 RSA = rsa.generate_private_key(65537, 2048)
@@ -69,7 +71,47 @@ def test_rsa_without_alg_needs_the_signature_to_name_it():
     key.verify(DATA, pss, "rsa-pss-sha512")
     assert reason(key, DATA, v15) == "algorithm"
     assert reason(key, DATA, v15, "rsa-pss-sha512") == "signature"
-    assert reason(key, DATA, v15, "rsa-v1_5-sha512") == "algorithm"
+    assert reason(key, DATA, v15, "rsa-v1_5-sha512") == "signature"
+    assert reason(key, DATA, v15, "rsa-v1_5-sha1") == "algorithm"
+
+
+@pytest.mark.parametrize(
+    ("sha", "jose", "native"),
+    [
+        (hashes.SHA256(), "RS256", "rsa-v1_5-sha256"),
+        (hashes.SHA384(), "RS384", "rsa-v1_5-sha384"),
+        (hashes.SHA512(), "RS512", "rsa-v1_5-sha512"),
+    ],
+)
+def test_rsa_verifies_under_the_names_that_peers_give_it(sha, jose, native):
+    made = RSA.sign(DATA, padding.PKCS1v15(), sha)
+    one(jwk_of(RSA, alg=jose)).verify(DATA, made, native)
+    one(jwk_of(RSA, alg=jose)).verify(DATA, made)
+    one(jwk_of(RSA)).verify(DATA, made, jose)
+
+
+@pytest.mark.parametrize("algorithm", ["ed25519", "ecdsa-p256-sha256", "rsa-v1_5-sha512"])
+def test_every_kind_of_key_survives_being_kept(algorithm):
+    key = SigningKey.generate("a.example#k", algorithm)
+    again = SigningKey.load(key.kid, algorithm, key.private_bytes())
+    assert again.public_jwk() == key.public_jwk()
+    again.verification_key().verify(DATA, key.sign(DATA), algorithm)
+    assert not {"d", "p", "q", "k"} & key.public_jwk().keys()
+    assert again.verification_key().thumbprint == JWK(**key.public_jwk()).thumbprint()
+
+
+def test_a_published_pem_is_an_rsa_key():
+    pem = SigningKey.generate("https://h/ocm#signature", "rsa-v1_5-sha512").public_pem()
+    key = parse_pem("k", pem)
+    assert key.algorithms == ("rsa-v1_5-sha512", "rsa-v1_5-sha256")
+    weak = rsa.generate_private_key(65537, 1024).public_key()
+    for private in (P384.public_key(), weak):
+        text = private.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        with pytest.raises(Malformed):
+            parse_pem("k", text)
+    for text in ("", "x", "-----BEGIN PUBLIC KEY-----\n\n-----END PUBLIC KEY-----", "\u00e9"):
+        with pytest.raises(Malformed):
+            parse_pem("k", text)
 
 
 @pytest.mark.conforms("OCM-RFC9421-20")
@@ -120,7 +162,7 @@ def test_an_entry_that_we_cannot_use_does_not_hide_the_others(change):
     "entry",
     [
         jwk_of(rsa.generate_private_key(65537, 1024)),
-        jwk_of(RSA, alg="RS512"),
+        jwk_of(RSA, alg="PS256"),
         {key: value for key, value in jwk_of(RSA).items() if key != "n"},
         jwk_of(RSA, e="Ag"),
         jwk_of(P384, y=jwk_of(P384)["x"]),

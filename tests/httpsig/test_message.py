@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import BadSignature, Unsigned
 from gateway.httpsig.components import Component
-from gateway.httpsig.keys import SigningKey, VerificationKey
+from gateway.httpsig.keys import VerificationKey
 from gateway.httpsig.message import (
     Message,
     Profile,
@@ -23,6 +23,7 @@ from gateway.httpsig.message import (
     verify,
 )
 from gateway.httpsig.reasons import Reason
+from gateway.httpsig.signing import SigningKey
 
 NOW = 1_768_570_620
 KEY = SigningKey.from_seed("sender.example#key1", bytes(range(32)))

@@ -12,7 +12,7 @@ from gateway.errors import (
     Malformed,
     UnsupportedGrantType,
 )
-from gateway.httpsig.keys import SigningKey
+from gateway.httpsig.signing import SigningKey
 from gateway.model import Authority
 from gateway.ocm import base64url, tokens
 from gateway.ocm.tokens import AccessToken, TokenRequest, TokenResponse
