@@ -15,6 +15,7 @@ from gateway.config import Config
 from gateway.dav.locks import LockSeal
 from gateway.httpsig.message import Profile
 from gateway.logs import event
+from gateway.mail import Mail
 from gateway.ocm.address import authority
 from gateway.policy import doorkeeper
 from gateway.providers.client import ProviderClient
@@ -30,6 +31,7 @@ from gateway.sharing.access import Access
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.inviting import Inviting, Terms
 from gateway.sharing.leaving import Leaving
+from gateway.sharing.messages import Messages
 from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import Outbox
@@ -90,6 +92,7 @@ class Gateway:
     inviting: Inviting
     contacts: Contacts
     leaving: Leaving
+    messages: Messages
     directories: Directories
     clock: Clock
 
@@ -198,6 +201,7 @@ def _joined(
     )
     sending = Sending(ours, state, others, storage, access, outbox, clock)
     receiving = Receiving(ours, state, others, parties, outbox, clock)
+    inviting = Inviting(ours, state, others, parties, _terms(settings), clock)
     leaving = Leaving(ours, state, others, sending, receiving, outbox, clock)
     visiting = Visiting(ours, state, others, clock)
     return Gateway(
@@ -220,7 +224,8 @@ def _joined(
             clock,
             every_seconds=settings.dialects.probe_minutes * 60,
         ),
-        inviting=Inviting(ours, state, others, parties, _terms(settings), clock),
+        inviting=inviting,
+        messages=Messages(ours, state, parties, inviting, Mail(settings.mail), clock),
         contacts=Contacts(ours, state, parties, leaving, clock),
         leaving=leaving,
         directories=directories,

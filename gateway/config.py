@@ -418,6 +418,42 @@ class Dialects(Section):
     servers: tuple[KnownServer, ...] = ()
 
 
+class MailSecurity(StrEnum):
+    """How the connection to the mail server is protected."""
+
+    TLS = "tls"
+    STARTTLS = "starttls"
+    NONE = "none"
+
+
+class Mail(Section):
+    """The SMTP server by which invites are mailed; none without a host."""
+
+    host: str = ""
+    port: int = Field(default=587, ge=1, le=65535)
+    security: MailSecurity = MailSecurity.STARTTLS
+    username: str = ""
+    password_file: FilePath | None = None
+    sender: str = Field(default="", pattern=r"^([^@\s<>]+@[^@\s<>]+)?$")
+    seconds: int = Field(default=20, ge=1, le=120)
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Mail":
+        if self.host and not self.sender:
+            raise ValueError("host needs sender, the address that mail is from")
+        if bool(self.username) != bool(self.password_file):
+            raise ValueError("username and password_file go together")
+        if self.password_file and not self.password_file.exists():
+            raise ValueError(f"{self.password_file} does not exist")
+        if self.username and self.security is MailSecurity.NONE and not _is_here(self.host):
+            raise ValueError("security none would send the password in the clear")
+        return self
+
+
+def _is_here(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
 class DirectoryService(Section):
     """One Directory Service: where its list is, and whose signature on it counts."""
 
@@ -523,6 +559,7 @@ class Config(Section):
     sharing: Sharing = Sharing()
     invites: Invites = Invites()
     directories: Directories = Directories()
+    mail: Mail = Mail()
     dialects: Dialects = Dialects()
     tokens: Tokens = Tokens()
     limits: Limits = Limits()

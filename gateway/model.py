@@ -214,7 +214,8 @@ class SentInvite:
     """An Invite of a local user. We are the Invite Sender OCM Server (draft 03, 19.3).
 
     `token` is "" once nobody can accept it any more: then only its hash is kept. `accepted_by` is
-    the OCM Address of the Invite Receiver, `email` where the Invite Message was mailed to.
+    the OCM Address of the Invite Receiver, `email` where the Invite Message was mailed to, `note`
+    what the sender wants to remember.
     """
 
     id: str
@@ -227,6 +228,7 @@ class SentInvite:
     state: InviteState = InviteState.OPEN
     accepted_at: int | None = None
     accepted_by: str = ""
+    mailed_at: int | None = None
 
     def open_at(self, now: int) -> bool:
         """Whether it may be accepted at that second."""

@@ -1,13 +1,17 @@
 """`ocm-gateway contact`: the address books of local users."""
 
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.console import ConfigOption, JsonOption, run, show
+from gateway.cli.console import ConfigOption, JsonOption, fail, run, show
 from gateway.cli.records import contact, contact_line
+from gateway.errors import Malformed
 from gateway.model import Contact
+from gateway.sharing.contacts import Taken
 
 commands = typer.Typer(help="Whom people here know at other servers.", no_args_is_help=True)
 
@@ -97,6 +101,62 @@ def remove(
         return await gateway.contacts.remove(contact_id, user=user, tell=tell)
 
     _show(run(config, work, as_json=as_json), as_json=as_json)
+
+
+@commands.command("export")
+def export(
+    user: OwnerOption = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it there, not to the screen.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The contacts as an array of JSContact cards (RFC 9553)."""
+    cards = run(config, lambda gateway: gateway.contacts.export(user), as_json=as_json)
+    text = json.dumps(cards, indent=2, ensure_ascii=False)
+    if output is None:
+        typer.echo(text)
+        return
+    try:
+        output.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        fail(Malformed(f"{output} cannot be written", detail=str(error)), as_json=as_json)
+    show(
+        {"file": str(output), "contacts": len(cards)},
+        lambda: [f"{len(cards)} contacts in {output}"],
+        as_json=as_json,
+    )
+
+
+@commands.command("import")
+def import_(
+    user: UserOption,
+    file: Annotated[Path, typer.Argument(help="A JSContact card, or an array of cards.")],
+    keep_trust: Annotated[
+        bool, typer.Option("--keep-trust", help="Trust whom the cards call trusted.")
+    ] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take in the OCM Addresses of JSContact cards."""
+    try:
+        cards = file.read_bytes()
+    except OSError as error:
+        fail(Malformed(f"{file} cannot be read", detail=str(error)), as_json=as_json)
+
+    async def work(gateway: Gateway) -> Taken:
+        return await gateway.contacts.take_in(user, cards, keep_trust=keep_trust)
+
+    taken = run(config, work, as_json=as_json)
+    show(
+        {"contacts": [contact(one) for one in taken.contacts], "leftOut": taken.left_out},
+        lambda: [
+            *(contact_line(one) for one in taken.contacts),
+            *(f"left out: {reason}" for reason in taken.left_out),
+        ],
+        as_json=as_json,
+    )
 
 
 def _show(one: Contact, *, as_json: bool) -> None:

@@ -50,19 +50,21 @@ def received(share: ReceivedShare) -> dict[str, Any]:
     }
 
 
-def invite(one: SentInvite, invite_string: str) -> dict[str, Any]:
+def invite(one: SentInvite, invite_string: str, link: str) -> dict[str, Any]:
     """An Invite of a local user, as JSON; it is made to be passed on, so its string is in it."""
     return {
         "id": one.id,
         "state": one.state.value,
         "sender": one.sender,
         "inviteString": invite_string,
+        "link": link,
         "note": one.note,
         "email": one.email,
         "createdAt": one.created_at,
         "expiration": one.expiration_at,
         "acceptedAt": one.accepted_at,
         "acceptedBy": one.accepted_by,
+        "mailedAt": one.mailed_at,
     }
 
 

@@ -2,11 +2,15 @@
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+
+from sqlalchemy import Connection
 
 from gateway.errors import Malformed, NotFound
 from gateway.logs import event
 from gateway.model import Contact, ContactSource
+from gateway.ocm import jscontact
 from gateway.ocm.address import parse_address
 from gateway.ocm.json import has_control
 from gateway.sharing.leaving import Leaving
@@ -16,6 +20,14 @@ from gateway.store import contacts
 from gateway.store.state import State
 
 _LONGEST_LABEL = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of an import; `left_out` says which addresses were not taken, and why."""
+
+    contacts: list[Contact]
+    left_out: list[str]
 
 
 class Contacts:
@@ -57,6 +69,49 @@ class Contacts:
             label=_text(name),
         )
         return await self._state.database.write(partial(contacts.put, contact=contact))
+
+    async def export(self, user: str | None = None) -> list[dict[str, object]]:
+        """The contacts of one user, or of all, as JSContact cards."""
+        return [jscontact.encode_card(one) for one in await self.all(user)]
+
+    async def take_in(self, user: str, cards: bytes, *, keep_trust: bool = False) -> Taken:
+        """Import JSContact cards; whom one knows already stays, with what is new.
+
+        Whom the cards call trusted is trusted here only with `keep_trust`. Raises Malformed for
+        what are no cards, NotFound for an unknown user.
+        """
+        if await self._parties.find(user) is None:
+            raise NotFound(f"there is no user {user} here")
+        found, left_out = jscontact.parse_cards(cards)
+        now = self._clock()
+        wanted = [
+            Contact(
+                id=str(uuid.uuid4()),
+                user=user,
+                user_id=card.address.identifier,
+                provider=card.address.authority,
+                name=card.name,
+                email=card.email,
+                source=card.source,
+                added_at=now,
+                label=card.label,
+                trusted=card.trusted and keep_trust,
+            )
+            for card in found
+            if card.address.authority != self._ours.authority
+        ]
+        left_out += [
+            f"{card.address}: is a user of this server"
+            for card in found
+            if card.address.authority == self._ours.authority
+        ]
+
+        def record(connection: Connection) -> list[Contact]:
+            return [contacts.put(connection, one) for one in wanted]
+
+        kept = await self._state.database.write(record)
+        event("contacts.imported", user=user, number=len(kept))
+        return Taken(kept, left_out)
 
     async def by_id(self, contact_id: str, *, user: str | None = None) -> Contact:
         """One contact, of that user if one is given; NotFound otherwise."""

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from urllib.parse import urlencode
 
 from sqlalchemy import Connection
 
@@ -26,7 +27,15 @@ from gateway.errors import (
 )
 from gateway.httpsig.message import Message
 from gateway.logs import event
-from gateway.model import Authority, Contact, ContactSource, InviteState, SentInvite, User
+from gateway.model import (
+    Authority,
+    Contact,
+    ContactSource,
+    InviteState,
+    ProviderSource,
+    SentInvite,
+    User,
+)
 from gateway.ocm import invites
 from gateway.ocm.invites import Acceptance, Invite, Person
 from gateway.providers.client import Reply
@@ -81,7 +90,7 @@ class Inviting:
         self._clock = clock
 
     async def create_invite(
-        self, sender: str, *, note: str = "", expiration_at: int | None = None, email: str = ""
+        self, sender: str, *, note: str = "", expiration_at: int | None = None
     ) -> SentInvite:
         """A new Invite of a local user; None lets it last as long as the operator allows.
 
@@ -100,7 +109,6 @@ class Inviting:
             created_at=now,
             expiration_at=self._expiration(expiration_at, now),
             note=note,
-            email=email,
         )
 
         def record(connection: Connection) -> None:
@@ -125,6 +133,21 @@ class Inviting:
     def string_of(self, invite: SentInvite) -> str:
         """The invite string, the canonical form (4.4.6); "" when nobody can accept it any more."""
         return invites.encode_invite(invite.token, self._ours.authority) if invite.token else ""
+
+    def link_of(self, invite: SentInvite) -> str:
+        """The invite as a link to our WAYF Page (4.4.6); "" without one."""
+        if not (invite.token and self._ours.wayf):
+            return ""
+        return f"{self._ours.wayf}?{urlencode({'token': invite.token})}"
+
+    async def find_open(self, token: str) -> SentInvite | None:
+        """The Invite of a token, while it can be accepted."""
+        if not self._terms.on:
+            return None
+        invite = await self._state.database.read(
+            partial(self._state.invites.find_by_token, token=token)
+        )
+        return invite if invite and invite.open_at(self._clock()) else None
 
     async def by_id(self, invite_id: str, *, sender: str | None = None) -> SentInvite:
         """One Invite, of that user if one is given; NotFound otherwise."""
@@ -151,12 +174,10 @@ class Inviting:
             raise Conflict(f"the invite is {invite.state.value} already")
         return invite
 
-    async def renew(
-        self, invite_id: str, *, sender: str | None = None, email: str = ""
-    ) -> SentInvite:
+    async def renew(self, invite_id: str, *, sender: str | None = None) -> SentInvite:
         """Let an Invite last its time from now on, even one that has expired.
 
-        `email` is another address to mail it to. Raises Conflict when it was accepted or withdrawn.
+        Its string stays the same. Raises Conflict when it was accepted or withdrawn.
         """
         self._expect_on()
         invite = await self.by_id(invite_id, sender=sender)
@@ -164,7 +185,6 @@ class Inviting:
             self._state.invites.renew,
             invite_id=invite_id,
             expiration_at=self._expiration(None, self._clock()),
-            email=email or invite.email,
         )
         if not await self._state.database.write(renew):
             raise Conflict(f"the invite is {invite.state.value} already")
@@ -241,6 +261,7 @@ class Inviting:
         if provider == self._ours.authority:
             raise Malformed("the invite is from somebody of this server; nobody needs it here")
         self._others.doorkeeper.admit_provider(provider)
+        await self._others.registry.expect_approved(provider, ProviderSource.INVITE)
         token, now = invite.token, self._clock()
 
         def begin(connection: Connection) -> bool:
@@ -264,6 +285,7 @@ class Inviting:
             return contacts.put(connection, contact)
 
         kept = await self._state.database.write(record)
+        await self._others.registry.note(provider, ProviderSource.INVITE)
         event("invite.taken", user=receiver.name, server=provider, contact=kept.id)
         return kept
 

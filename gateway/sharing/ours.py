@@ -32,6 +32,7 @@ class Ours:
     wants_signatures: bool
     wants_exchange: bool
     invites: bool
+    wayf: str
     wants_invite: bool
     has_allowlist: bool
     has_denylist: bool
@@ -67,6 +68,7 @@ def from_config(settings: config.Config) -> Ours:
         wants_signatures=settings.signatures.required,
         wants_exchange=settings.sharing.require_exchange,
         invites=settings.invites.enabled,
+        wayf="",
         wants_invite=settings.sharing.require_invite,
         has_allowlist=settings.policy.default == "deny",
         has_denylist=bool(settings.policy.deny),

@@ -47,6 +47,7 @@ def put(connection: Connection, contact: Contact) -> Contact:
             email=contact.email or known.email,
             label=contact.label or known.label,
             source=ContactSource.INVITE if invited else known.source,
+            trusted=contact.trusted or known.trusted,
         )
     )
     return by_id(connection, known.id)

@@ -21,7 +21,7 @@ from sqlalchemy.pool import StaticPool
 
 from gateway.errors import GatewayError, Unavailable
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest migration. A test holds it to the files in `migrations/versions`."""
 
 Result = TypeVar("Result")

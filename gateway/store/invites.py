@@ -35,6 +35,7 @@ class Invites:
                 state=invite.state,
                 accepted_at=invite.accepted_at,
                 accepted_by=invite.accepted_by,
+                mailed_at=invite.mailed_at,
             )
         )
 
@@ -90,16 +91,20 @@ class Invites:
         )
         return done.rowcount == 1
 
-    def renew(
-        self, connection: Connection, invite_id: str, expiration_at: int | None, email: str
-    ) -> bool:
+    def renew(self, connection: Connection, invite_id: str, expiration_at: int | None) -> bool:
         """Let an open Invite last until then, even one that has expired; whether it was open."""
         done = connection.execute(
             update(invites)
             .where(invites.c.id == invite_id, invites.c.state == InviteState.OPEN)
-            .values(expiration_at=expiration_at, email=email)
+            .values(expiration_at=expiration_at)
         )
         return done.rowcount == 1
+
+    def mailed(self, connection: Connection, invite_id: str, email: str, now: int) -> None:
+        """An Invite was mailed to somebody."""
+        connection.execute(
+            update(invites).where(invites.c.id == invite_id).values(email=email, mailed_at=now)
+        )
 
     def _invite(self, row: Row[Any]) -> SentInvite:
         return SentInvite(
@@ -113,6 +118,7 @@ class Invites:
             state=InviteState(row.state),
             accepted_at=row.accepted_at,
             accepted_by=row.accepted_by,
+            mailed_at=row.mailed_at,
         )
 
     def begin_acceptance(

@@ -110,6 +110,7 @@ invites = Table(
     Column("state", String, nullable=False),
     Column("accepted_at", Integer),
     Column("accepted_by", String, nullable=False),
+    Column("mailed_at", Integer),
     Index("invites_by_sender", "sender", "created_at"),
 )
 

@@ -1,8 +1,11 @@
 """Inviting and the address book by command."""
 
+import json
+
 from gateway.cli import console
-from tests.cli.test_commands import _own_log, command, peer, said, storage
+from tests.cli.test_commands import _own_log, command, configured, peer, said, storage
 from tests.peer import Answer
+from tests.test_mail import smtp
 
 __all__ = ["_own_log", "command", "peer", "storage"]
 
@@ -49,3 +52,48 @@ def test_an_address_is_entered_and_found(command):
     assert command("contact", "list", "--search", "BOB") == [added]
     assert command("contact", "rename", added["id"], "Robert")["label"] == "Robert"
     said(command("contact", "add", "--user", "alice", "bob", code=console.USAGE))
+
+
+def test_an_invite_is_mailed_and_drawn(tmp_path, storage):
+    with smtp() as (box, port):
+        host = {"host": "127.0.0.1", "port": port, "security": "none", "sender": "ocm@x.example"}
+        command = configured(tmp_path, storage, mail=host)
+        words = ("invite", "create", "--user", "alice", "--mail-to", "bob@x.example")
+        made = command(*words, "--message", "Hello")
+        assert made["email"] == "bob@x.example"
+        assert made["mailedAt"]
+        said(command("invite", "resend", made["id"], code=console.TRY_AGAIN))
+        drawn = tmp_path / "qr.svg"
+        command("invite", "show", made["id"], "--qr", str(drawn))
+        assert "<svg" in drawn.read_text()
+        command("invite", "withdraw", made["id"])
+        said(command("invite", "show", made["id"], "--qr", str(drawn), code=console.USAGE))
+    assert len(box.letters) == 1
+
+
+def test_contacts_are_exported_and_imported_as_cards(command, tmp_path):
+    command("contact", "add", "--user", "alice", "bob@cloud.example.org", "--name", "Bob")
+    file = tmp_path / "cards.json"
+    assert command("contact", "export", "--output", str(file))["contacts"] == 1
+    [card] = json.loads(file.read_text())
+    assert card["ietf.org:ocmAddresses"]["primary"]["source"] == "direct entry"
+    address = card["ietf.org:ocmAddresses"]["primary"]
+    address["trusted"] = True
+    card["ietf.org:ocmAddresses"]["more"] = {"address": "carol@cloud.example.org"}
+    card["ietf.org:ocmAddresses"]["odd"] = {"address": "nobody"}
+    file.write_text(json.dumps(card))
+    taken = command("contact", "import", "--user", "alice", str(file))
+    assert [one["address"] for one in taken["contacts"]] == [
+        "bob@cloud.example.org",
+        "carol@cloud.example.org",
+    ]
+    assert [one["trusted"] for one in taken["contacts"]] == [False, False]
+    assert len(taken["leftOut"]) == 1
+    taken = command("contact", "import", "--user", "alice", str(file), "--keep-trust")
+    assert [one["trusted"] for one in taken["contacts"]] == [True, False]
+    assert len(command("contact", "list")) == 2
+    assert len(command("contact", "export", "--user", "alice")) == 2
+    said(command("contact", "import", "--user", "alice", str(tmp_path / "no"), code=console.USAGE))
+    said(command("contact", "import", "--user", "nobody", str(file), code=console.NOT_FOUND))
+    file.write_text("no cards")
+    said(command("contact", "import", "--user", "alice", str(file), code=console.USAGE))
