@@ -52,6 +52,7 @@ from gateway.web.lane import Lane
 from gateway.web.login import Login
 from gateway.web.management import management_app
 from gateway.web.middleware import SERVER, Limits, around
+from gateway.web.old import OldAddresses
 from gateway.web.pages.home import home
 from gateway.web.passthrough import PassThrough
 from gateway.web.routes import DoorWay, Routes, dispatcher
@@ -264,7 +265,8 @@ def public_server(gateway: Gateway) -> web.Server:
         LockSeal(gateway.state.vault.lock_key),
         bodies,
     )
-    routes = federation.routes() | _pages(gateway, limits)
+    old = OldAddresses(settings.dialects, ours, gateway.receiving, federation.read)
+    routes = federation.routes() | old.routes() | _pages(gateway, limits)
     rest = PassThrough(settings, gateway.storage.send) if settings.storage.pass_through else None
     dispatch = dispatcher(
         routes,

@@ -22,6 +22,8 @@ NO_EXPIRATION = "no-expiration"  # Reva: expiration 0 for never
 OPTIONS = "options"  # the secret in protocol.options
 OCS = "ocs"  # the form-encoded share
 UNSIGNED_SECRET = "unsigned-secret"  # noqa: S105 - a notification that its secret proves
+UNSIGNED_EXCHANGE = "unsigned-exchange"  # Reva: a token request without a signature
+BASIC_ACCESS = "basic-access"  # WebDAV with the secret as Basic user name
 UNSIGNED_HINT = "unsigned-hint"  # oCIS: a notification that nothing proves
 
 _URL = re.compile(r"(https?)://([^/]*)(/.*)?", re.IGNORECASE | re.DOTALL)

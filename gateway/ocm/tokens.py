@@ -13,8 +13,11 @@ from gateway.errors import InvalidClient, InvalidRequest, Malformed, Unsupported
 from gateway.model import Authority
 from gateway.ocm import base64url, json
 from gateway.ocm.address import authority
+from gateway.ocm.legacy import address
 
 GRANT_TYPE = "authorization_code"
+_OLDER_GRANT_TYPES = (GRANT_TYPE, "ocm_share", "ocm_authorization_code")
+"""Reva's, and that of the API text before draft 03."""
 FORM = "application/x-www-form-urlencoded"
 DEFAULT_LIFETIME_SECONDS = 300
 """Assumed when a server does not say how long its token lives (RFC 6749 5.1)."""
@@ -31,7 +34,8 @@ _TEXT_CLAIMS = ("iss", "sub", "aud", "client_id", "jti")
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """A Receiving Server (`client_id`) exchanges the shared secret of a Share (`code`)."""
+    """A Receiving Server (`client_id`, "" where it may go unnamed) exchanges the shared secret of a
+    Share (`code`)."""
 
     client_id: Authority
     code: str = field(repr=False)
@@ -65,22 +69,29 @@ class AccessToken:
     resource_type: str
 
 
-def parse_request(content_type: str, body: bytes) -> TokenRequest:
+def parse_request(content_type: str, body: bytes, *, lenient: bool = False) -> TokenRequest:
     """Read a token request (RFC 6749 3.2, 4.1.3).
 
-    Raises InvalidRequest (no form; a parameter missing, empty or repeated), UnsupportedGrantType,
-    InvalidClient (client_id is no server). Unknown parameters are ignored.
+    `lenient` is for servers that never sign: JSON is taken too, older grant types, a client_id
+    with a scheme, and none ("" then). Raises InvalidRequest (no form; a parameter missing, empty or
+    repeated), UnsupportedGrantType, InvalidClient (client_id is no server). Unknown parameters are
+    ignored.
     """
-    if content_type.partition(";")[0].strip().lower() != FORM:
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind != FORM and not (lenient and kind == "application/json"):
         raise InvalidRequest("the token endpoint takes a form")
-    parameters = _parse_form(body)
-    missing = [name for name in ("grant_type", "client_id", "code") if not parameters.get(name)]
+    parameters = _parse_form(body) if kind == FORM else _parse_json(body)
+    needed = ("grant_type", "code") if lenient else ("grant_type", "client_id", "code")
+    missing = [name for name in needed if not parameters.get(name)]
     if missing:
         raise InvalidRequest(f"missing: {', '.join(missing)}")
-    if parameters["grant_type"] != GRANT_TYPE:
+    if parameters["grant_type"] not in (_OLDER_GRANT_TYPES if lenient else (GRANT_TYPE,)):
         raise UnsupportedGrantType(f"the grant type is {GRANT_TYPE}")
+    written = parameters.get("client_id", "")
+    if lenient:
+        written = address(f"client@{written}").removeprefix("client@")
     try:
-        client_id = authority(parameters["client_id"])
+        client_id = authority(written) if written or not lenient else Authority("")
     except Malformed as error:
         raise InvalidClient("client_id is not the name of a server") from error
     return TokenRequest(client_id, parameters["code"])
@@ -168,6 +179,14 @@ def parse_claims(signed: bytes) -> AccessToken:
         provider_id=_text(share, "providerId"),
         resource_type=_text(share, "resourceType"),
     )
+
+
+def _parse_json(body: bytes) -> dict[str, str]:
+    try:
+        members = json.load_object(body, _LARGEST_REQUEST)
+    except Malformed as error:
+        raise InvalidRequest(error.message) from error
+    return {name: value for name, value in members.items() if isinstance(value, str)}
 
 
 def _parse_form(body: bytes) -> dict[str, str]:

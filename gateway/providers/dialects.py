@@ -128,6 +128,11 @@ class Dialects:
             known.legacy_access for _, known in self._known
         )
 
+    @property
+    def any_unsigned_exchange(self) -> bool:
+        """Whether the operator takes token requests without a signature of any server."""
+        return any(known.unsigned_exchange for _, known in self._known)
+
     def takes_unsigned_exchange(self, provider: Authority) -> bool:
         """Whether the operator takes token requests of that server without a signature."""
         known = self._configured(provider)

@@ -16,7 +16,7 @@ from gateway.errors import BadSignature, Malformed, NotFound, Unauthorized
 from gateway.httpsig.signing import JOSE
 from gateway.logs import event
 from gateway.model import Permission, ResourceType, SentShare
-from gateway.ocm import tokens
+from gateway.ocm import legacy, tokens
 from gateway.ocm.tokens import AccessToken, TokenResponse
 from gateway.policy.doorkeeper import Doorkeeper
 from gateway.providers.dialects import Dialects
@@ -159,6 +159,8 @@ class Access:
             raise _unauthorized("the secret of this share has to be exchanged for a token")
         if basic and not self._dialects.opens_for_secret(share):
             raise _unauthorized("this share is not opened by a user name")
+        if basic:
+            metrics.tolerated.labels(form=legacy.BASIC_ACCESS).inc()
         return share
 
     def _read(self, bearer: str) -> AccessToken | None:

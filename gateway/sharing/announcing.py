@@ -12,7 +12,7 @@ from gateway.errors import ProviderRefused
 from gateway.model import SentShare
 from gateway.ocm import announcements
 from gateway.ocm.announcements import OLD_FORMS
-from gateway.ocm.dialects import OTHER_FORM, Form
+from gateway.ocm.dialects import OTHER_FORM, Form, Scheme
 from gateway.ocm.discovery import Discovery
 from gateway.ocm.shares import MUST_EXCHANGE_TOKEN, NewShare, WebDav
 from gateway.providers.client import Reply
@@ -41,12 +41,13 @@ def expect_fit(share: SentShare, discovery: Discovery, speech: Speech) -> None:
 
 
 def attempts(
-    share: SentShare, discovery: Discovery, speech: Speech, *, legacy: bool
+    share: SentShare, discovery: Discovery, speech: Speech, *, legacy: bool, unsigned: bool
 ) -> tuple[Attempt, ...]:
     """The forms that may be tried, in order.
 
-    `legacy` says that the operator lets this server have Shares which the secret alone opens.
-    Raises ProviderRefused when no form is left.
+    `legacy` says that the operator lets this server have Shares which the secret alone opens,
+    `unsigned` that its token requests are taken without a signature. Raises ProviderRefused when
+    no form is left.
     """
     forms = (Form(share.form),) if share.form else speech.forms
     demanded = discovery.wants_exchange or share.must_exchange_token is True
@@ -61,20 +62,28 @@ def attempts(
             f"{share.receiving_server} ({speech.dialect.title}) knows only shares that the secret"
             " alone opens, which sharing.legacy_access does not allow here"
         )
-    return tuple(_attempt(share, discovery, speech, form) for form in forms[:_MOST_FORMS])
+    exchanges = discovery.exchanges_tokens and speech.dialect.exchanges
+    if speech.dialect.scheme is Scheme.NONE and not discovery.signs:
+        exchanges = exchanges and unsigned  # else its requests would all be refused
+    return tuple(
+        _attempt(share, discovery, speech, form, exchanges=exchanges)
+        for form in forms[:_MOST_FORMS]
+    )
 
 
-def _attempt(share: SentShare, discovery: Discovery, speech: Speech, form: Form) -> Attempt:
+def _attempt(
+    share: SentShare, discovery: Discovery, speech: Speech, form: Form, *, exchanges: bool
+) -> Attempt:
     old = form in OLD_FORMS
-    must = not old and _settle_exchange(share, discovery, speech)
+    must = not old and _settle_exchange(share, discovery, exchanges=exchanges)
     return Attempt(form, must, at_root=old or speech.dialect.at_root)
 
 
-def _settle_exchange(share: SentShare, discovery: Discovery, speech: Speech) -> bool:
+def _settle_exchange(share: SentShare, discovery: Discovery, *, exchanges: bool) -> bool:
     """Whether the Share requires must-exchange-token: as its owner said, else wherever possible."""
     if discovery.wants_exchange:  # then it can do its part, whether it hosts an endpoint or not
         return True
-    if discovery.exchanges_tokens and speech.dialect.exchanges:
+    if exchanges:
         return share.must_exchange_token is not False
     if share.must_exchange_token:
         raise ProviderRefused(

@@ -37,6 +37,7 @@ class Ours:
     has_allowlist: bool
     has_denylist: bool
     longest_share_seconds: int | None
+    webdav_receive: bool = False
 
     @property
     def end_point(self) -> str:
@@ -73,6 +74,7 @@ def from_config(settings: config.Config) -> Ours:
         has_allowlist=settings.policy.default == "deny",
         has_denylist=bool(settings.policy.deny),
         longest_share_seconds=(settings.sharing.max_expiration_days or 0) * 86_400 or None,
+        webdav_receive=settings.dialects.webdav_receive,
     )
 
 
@@ -94,7 +96,7 @@ def describe(ours: Ours, cavage: SigningKey | None = None) -> Discovery:
         provider=ours.provider,
         resource_types=tuple(
             # file first: some receivers take entry 0, whatever the share is of.
-            OfferedResourceType(name, ("user",), {"webdav": f"/{'/'.join(ours.shares)}/"})
+            OfferedResourceType(name, ("user",), _protocols(ours))
             for name in ("file", "folder")
         ),
         capabilities=frozenset(
@@ -106,6 +108,12 @@ def describe(ours: Ours, cavage: SigningKey | None = None) -> Discovery:
         jwks_uri=f"{ours.origin}{JWKS_PATH}",
         public_key=PublishedKey(cavage.kid, cavage.public_pem()) if cavage else None,
     )
+
+
+def _protocols(ours: Ours) -> dict[str, object]:
+    """What entry of resourceTypes offers; the object of API 1.4 only where that is wanted."""
+    webdav = {"webdav": f"/{'/'.join(ours.shares)}/"}
+    return webdav | ({"webdav-receive": {"uri": "relative"}} if ours.webdav_receive else {})
 
 
 def _segments(path: str) -> tuple[str, ...]:

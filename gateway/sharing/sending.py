@@ -8,6 +8,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from gateway import metrics
 from gateway.dav.target import check_name
 from gateway.errors import (
     BadSignature,
@@ -238,9 +239,15 @@ class Sending:
 
     async def _announce(self, share: SentShare, discovery: Discovery, speech: Speech) -> None:
         """In the first form that the server takes; recorded before it is sent."""
-        legacy = self._others.dialects.takes_legacy(share.receiving_server)
+        dialects, server = self._others.dialects, share.receiving_server
         reply = None
-        for attempt in announcing.attempts(share, discovery, speech, legacy=legacy):
+        for attempt in announcing.attempts(
+            share,
+            discovery,
+            speech,
+            legacy=dialects.takes_legacy(server),
+            unsigned=dialects.takes_unsigned_exchange(server),
+        ):
             settle = partial(
                 self._state.sent.settle,
                 provider_id=share.provider_id,
@@ -390,7 +397,12 @@ class Sending:
         """
         try:
             signature = self._others.identity.examine(message, required=True)
-        except (BadSignature, Unsigned) as error:
+        except Unsigned as error:
+            share = await self._code_of_unsigned(request)
+            if share is None:
+                raise InvalidClient(error.message, detail=error.detail) from error
+            return self._access.issue(share)
+        except BadSignature as error:
             raise InvalidClient(error.message, detail=error.detail) from error
         find = partial(self._state.sent.find_by_secret, secret=request.code)
         share = await self._state.database.read(find)
@@ -407,6 +419,33 @@ class Sending:
         if not share.opens_at(self._clock()):
             raise InvalidGrant("the share has ended")
         return self._access.issue(share)
+
+    @property
+    def takes_unsigned_exchange(self) -> bool:
+        """Whether there are servers that may exchange secrets without a signature."""
+        return self._others.dialects.any_unsigned_exchange
+
+    async def _code_of_unsigned(self, request: TokenRequest) -> SentShare | None:
+        """The Share of a code that comes without a signature, from a server that never signs and
+        of which the operator takes that; the code itself is then all the proof (draft 03, 9 says
+        MUST)."""
+        if not self.takes_unsigned_exchange:
+            return None
+        find = partial(self._state.sent.find_by_secret, secret=request.code)
+        share = await self._state.database.read(find)
+        if share is None or not share.opens_at(self._clock()):
+            return None
+        server = share.receiving_server
+        named = request.client_id in ("", server, server.rpartition(":")[0])
+        if not named or not self._others.dialects.takes_unsigned_exchange(server):
+            return None
+        try:
+            self._others.doorkeeper.admit_provider(server)
+            await self._others.identity.prove(None, server)
+        except (Refused, Unsigned):
+            return None
+        metrics.tolerated.labels(form=legacy.UNSIGNED_EXCHANGE).inc()
+        return share
 
     def _entry(self, errand: Errand, share: SentShare) -> OutboxEntry:
         return notices.entry(errand, share.provider_id, share.receiving_server, self._clock())

@@ -138,9 +138,10 @@ class Federation:
         """Draft 03, 9: the Code Flow."""
         message = await self._message(request)
         content_type = request.headers.get("Content-Type", "")
-        answer = await self._sending.exchange_token(
-            tokens.parse_request(content_type, message.body), message
-        )
+        unsigned = not any(name.lower().startswith("signature") for name, _ in message.headers)
+        lenient = unsigned and self._sending.takes_unsigned_exchange
+        asked = tokens.parse_request(content_type, message.body, lenient=lenient)
+        answer = await self._sending.exchange_token(asked, message)
         response = web.Response(
             body=tokens.encode_response(answer), content_type="application/json"
         )
@@ -151,10 +152,17 @@ class Federation:
         """What the API has and this server does not."""
         raise Unsupported("this is not supported here")
 
-    async def _message(self, request: web.BaseRequest) -> Message:
+    async def read(self, request: web.BaseRequest) -> Message:
+        """A request of the OCS API, which may say in which format it wants its answer."""
+        return await self._message(request, queries=("", "format=json"))
+
+    async def _message(
+        self, request: web.BaseRequest, *, queries: tuple[str, ...] = ("",)
+    ) -> Message:
         """The request as its sender signed it; nothing of it is believed yet."""
         self._limits.count("ocm", visit_of(request).address)
-        if "?" in request.raw_path:
+        _, mark, query = request.raw_path.partition("?")
+        if query not in queries or (mark and not query):
             raise Malformed("the OCM API has no query parameters")
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise Malformed("compressed requests are not taken")

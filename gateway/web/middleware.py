@@ -51,6 +51,7 @@ class Manner(StrEnum):
 
     JSON = "json"
     OAUTH = "oauth"
+    OCS = "ocs"
     DAV = "dav"
     PAGE = "page"
 
@@ -230,6 +231,9 @@ def render(error: GatewayError, visit: Visit) -> web.Response:
                 response.headers[name] = value
         case Manner.OAUTH:
             response = _oauth(error)
+        case Manner.OCS:
+            meta = {"status": "failure", "statuscode": error.status, "message": error.message}
+            response = json_response({"ocs": {"meta": meta, "data": []}}, status=error.status)
         case Manner.PAGE if visit.page:
             response = visit.page(error)
         case _:
