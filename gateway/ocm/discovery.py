@@ -63,6 +63,8 @@ RESOURCE_TYPES = tuple(
 )
 """What this gateway offers."""
 
+_WEBDAV = frozenset({"webdav", "webdav-receive"})  # who only receives may name the second alone
+
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
@@ -92,10 +94,12 @@ class Discovery:
         return f"{self.end_point.rstrip('/')}/{name}"
 
     def offers(self, resource_type: str, share_type: str) -> bool:
-        """Whether Shares of that kind can be sent there; who takes files takes folders (C-20)."""
+        """Whether such Shares can be sent there by WebDAV; who takes files takes folders."""
         names = {resource_type, "file"} if resource_type == "folder" else {resource_type}
         return any(
-            offered.name in names and share_type in offered.share_types
+            offered.name in names
+            and share_type in offered.share_types
+            and not _WEBDAV.isdisjoint(offered.protocols)
             for offered in self.resource_types
         )
 

@@ -213,6 +213,12 @@ ANY = st.recursive(
 )
 
 
+def test_who_takes_no_webdav_takes_none_of_our_shares():
+    for protocols, taken in (({"webapp": "/x"}, False), ({"webdav-receive": {}}, True)):
+        offered = {"name": "file", "shareTypes": ["user"], "protocols": protocols}
+        assert read(resourceTypes=[offered]).offers("file", "user") is taken
+
+
 @given(st.dictionaries(NAMES, ANY))
 def test_nothing_but_malformed_comes_out(members):
     try:

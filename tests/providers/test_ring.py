@@ -19,6 +19,7 @@ async def kids(gateway, peer):
     return [key["kid"] for key in (await document(gateway, peer, "/.well-known/jwks.json"))["keys"]]
 
 
+@pytest.mark.conforms("OCM-RFC7517-09")
 async def test_a_new_key_is_published_before_it_signs_and_the_old_one_after(gateway, peer):
     old = gateway.ring.active.kid
     new = (await gateway.ring.stage("es256")).key.kid
