@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from aiohttp import web, web_response
 
 from gateway import __version__, config, metrics
 from gateway.config import Config
 from gateway.dav.locks import LockSeal
+from gateway.errors import Unavailable
 from gateway.httpsig.message import Profile
 from gateway.logs import event
 from gateway.mail import Mail
@@ -43,6 +45,7 @@ from gateway.sharing.storage import Storage
 from gateway.sharing.visiting import Visiting
 from gateway.store import replays, revisions, sessions
 from gateway.store.following import follow
+from gateway.store.postgres import PostgresAddress
 from gateway.store.state import State, open_state
 from gateway.transport import Guarded, TestingHosts
 from gateway.upstream.pool import Pool
@@ -101,9 +104,7 @@ class Gateway:
 @asynccontextmanager
 async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[Gateway]:
     """Everything but the listeners. Raises Unavailable when the state cannot be opened."""
-    state = await open_state(
-        settings.state.folder, settings.state.database_file, settings.state.key_path
-    )
+    state = await open_state(settings.state.folder, _place(settings.state), settings.state.key_path)
     try:
         ours = ours_.from_config(settings)
         names = Names(ours.authority, ours.end_point, cavage=settings.signatures.cavage)
@@ -127,6 +128,13 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
             await way.close()
     finally:
         await state.close()
+
+
+def _place(state: config.State) -> Path | PostgresAddress:
+    """Where the database is."""
+    if not state.shared:
+        return state.database_file
+    return PostgresAddress(state.database, state.database_password_file, state.connections)
 
 
 def _others(
@@ -352,12 +360,14 @@ async def _follow(gateway: Gateway) -> None:
 
 async def _sweep(gateway: Gateway) -> None:
     """Forget, now and then, what has expired."""
+    idle_seconds = gateway.settings.login.idle_minutes * 60
     while True:
-        now, idle_seconds = gateway.clock(), gateway.settings.login.idle_minutes * 60
-        await gateway.state.database.write(partial(replays.sweep, now=_now()))
-        await gateway.state.database.write(
-            partial(sessions.sweep, now=now, idle_seconds=idle_seconds)
-        )
+        old = partial(sessions.sweep, now=gateway.clock(), idle_seconds=idle_seconds)
+        try:
+            await gateway.state.database.write(partial(replays.sweep, now=_now()))
+            await gateway.state.database.write(old)
+        except Unavailable as error:
+            event("sweep.stalled", level="warning", error=error.explanation)
         await asyncio.sleep(_SWEEP_SECONDS)
 
 

@@ -165,12 +165,30 @@ class Management(Section):
     listen: Listen = "127.0.0.1:8081"
 
 
+_POSTGRES = ("postgresql", "postgres")
+
+
 class State(Section):
     """Where the database and the key that encrypts its secrets live."""
 
     folder: FilePath = Field(default=Path("state"), validate_default=True)
-    database: str = "gateway.sqlite"
+    database: str = Field(default="gateway.sqlite", repr=False)
+    database_password_file: FilePath | None = None
+    connections: int = Field(default=10, ge=1, le=1000)
     key_file: FilePath | None = None
+
+    @field_validator("database")
+    @classmethod
+    def _place(cls, value: str) -> str:
+        scheme, there, rest = value.partition("://")
+        if there and (scheme not in _POSTGRES or not rest):
+            raise ValueError("is neither a file name nor a URL like postgresql://user@host/name")
+        return value
+
+    @property
+    def shared(self) -> bool:
+        """Whether the database is a PostgreSQL server, which replicas may share."""
+        return self.database.startswith(tuple(f"{scheme}://" for scheme in _POSTGRES))
 
     @property
     def database_file(self) -> Path:
@@ -657,6 +675,8 @@ def warnings(config: Config) -> list[str]:
         found.append("policy.default is allow: every server that is not denied may federate")
     if config.storage.credentials.password:
         found.append("storage.credentials.password stands in the file; use password_file")
+    if config.state.shared and URL(config.state.database, encoded=True).raw_password:
+        found.append("state.database holds a password; use database_password_file")
     if config.storage.url.startswith("http://") and not _local(config.storage.url):
         found.append("storage.url is plain http to another machine")
     return found

@@ -28,8 +28,15 @@ from tests.servers import PASSWORD, USERNAME, Storage, free_port
 START_SECONDS = 20
 
 
-def settings(folder: Path, storage_url: str, **changes: Any) -> dict[str, Any]:
-    """A configuration for tests as its YAML would have it; `changes` replace whole sections."""
+def settings(
+    folder: Path, storage_url: str, *, postgres: str | None = None, **changes: Any
+) -> dict[str, Any]:
+    """A configuration for tests as its YAML would have it; `changes` replace whole sections.
+
+    With `postgres` (the URL that the fixture of that name gives) the state is kept there.
+    """
+    if postgres:
+        changes["state"] = {"database": postgres} | changes.get("state", {})
     port = free_port()
     data = {
         "public": {
@@ -66,7 +73,7 @@ def write(folder: Path, data: dict[str, Any]) -> Path:
 
 @contextlib.asynccontextmanager
 async def in_process(folder: Path, behind: Storage, **changes: Any) -> AsyncIterator[Gateway]:
-    """A gateway in this event loop, listening."""
+    """A gateway in this event loop, listening; on PostgreSQL with `postgres=url`."""
     file = write(folder, settings(folder, behind.url, **changes))
     async with open_gateway(config.load(file)) as gateway, listening(gateway):
         yield gateway

@@ -8,9 +8,9 @@ of errands about one share is kept, and one server gets one errand at a time, so
 costs one connection and delays nobody else.
 
 A process that dies in the middle of an errand leaves its claim behind. The claim is void, because
-the process's lock is gone (`store/instances.py`), and the errand runs again. So an errand may reach
-the other server twice, and has its effect once: a Share is known by its providerId, and the
-notifications say where a share stands, not how it got there.
+the process's lock is gone (`store/instances.py`, `store/replica.py`), and the errand runs again. So
+an errand may reach the other server twice, and has its effect once: a Share is known by its
+providerId, and the notifications say where a share stands, not how it got there.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+
+from sqlalchemy import Connection
 
 from gateway import metrics
 from gateway.config import Outbox as Settings
@@ -175,9 +177,11 @@ class Outbox:
                 self._running.add(entry.id)
             return entry
 
-    def _held(self, holder: str, entry_id: str) -> bool:
+    def _held(self, connection: Connection, holder: str, entry_id: str) -> bool:
         instance = self._state.instance
-        return entry_id in self._running if holder == instance.name else instance.alive(holder)
+        if holder == instance.name:
+            return entry_id in self._running
+        return instance.alive(connection, holder)
 
     async def _run(self, entry: OutboxEntry) -> None:
         try:

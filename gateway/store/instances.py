@@ -7,11 +7,28 @@ way the process ends, `kill -9` included.
 import fcntl
 import os
 import secrets
+from abc import ABC, abstractmethod
 from pathlib import Path
 
+from sqlalchemy import Connection
 
-class Instance:
-    """This process, as the others see it."""
+
+class Instances(ABC):
+    """This process, as the others see it, and the others."""
+
+    name: str
+
+    @abstractmethod
+    def alive(self, connection: Connection, name: str) -> bool:
+        """Whether the process of that name still runs, asked inside a transaction."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go: the others see us as gone."""
+
+
+class FileInstances(Instances):
+    """Processes of one machine, each with a locked file in a folder they share."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "instances"
@@ -24,8 +41,16 @@ class Instance:
         fcntl.flock(self._handle, fcntl.LOCK_EX)
         unseen.rename(self._folder / self.name)
 
-    def alive(self, name: str) -> bool:
+    def alive(self, _: Connection, name: str) -> bool:
         """Whether the process of that name still runs."""
+        return self._locked(name)
+
+    async def close(self) -> None:
+        """Let go."""
+        (self._folder / self.name).unlink(missing_ok=True)
+        os.close(self._handle)
+
+    def _locked(self, name: str) -> bool:
         if name == self.name:
             return True
         try:
@@ -41,13 +66,8 @@ class Instance:
         finally:
             os.close(handle)
 
-    def close(self) -> None:
-        """Let go."""
-        (self._folder / self.name).unlink(missing_ok=True)
-        os.close(self._handle)
-
     def _sweep(self) -> None:
         self.name = ""
         for file in self._folder.iterdir():
-            if not file.name.startswith(".") and not self.alive(file.name):
+            if not file.name.startswith(".") and not self._locked(file.name):
                 file.unlink(missing_ok=True)

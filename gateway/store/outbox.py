@@ -14,7 +14,7 @@ from gateway.errors import NotFound
 from gateway.model import Authority, Errand, OutboxEntry
 from gateway.store.tables import outbox
 
-Held = Callable[[str, str], bool]
+Held = Callable[[Connection, str, str], bool]
 """Whether the process of that name is still at work on the entry of that id."""
 
 
@@ -58,11 +58,20 @@ def claim(
         wanted = row.id == only if only else row.next_attempt_at <= now
         if not first or not wanted or (row.provider in busy and not only):
             continue
-        if row.leased_by and held(row.leased_by, row.id):
+        if row.leased_by and held(connection, row.leased_by, row.id):
             continue
-        connection.execute(update(outbox).where(outbox.c.id == row.id).values(leased_by=me))
-        return _entry(row)
+        if _lease(connection, row.id, me):
+            return _entry(row)
     return None
+
+
+def _lease(connection: Connection, entry_id: str, me: str) -> bool:
+    """Claim a row; False when another replica is about to, for which nobody waits."""
+    free = select(outbox.c.id).where(outbox.c.id == entry_id).with_for_update(skip_locked=True)
+    done = connection.execute(
+        update(outbox).where(outbox.c.id == free.scalar_subquery()).values(leased_by=me)
+    )
+    return done.rowcount == 1
 
 
 def withdraw(connection: Connection, entry_id: str) -> bool:

@@ -1,13 +1,19 @@
 """Everything that survives a restart, opened together."""
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from gateway.store.changes import Changes
+from gateway.store import facts
+from gateway.store.changes import Changes, FileChanges
 from gateway.store.database import Database
-from gateway.store.instances import Instance
+from gateway.store.instances import FileInstances, Instances
 from gateway.store.invites import Invites
+from gateway.store.postgres import Postgres, PostgresAddress
+from gateway.store.replica import open_replica
 from gateway.store.shares import ReceivedShares, SentShares
+from gateway.store.sqlite import Sqlite
 from gateway.store.vault import Vault, open_vault
 
 
@@ -21,30 +27,43 @@ class State:
     received: ReceivedShares
     invites: Invites
     changes: Changes
-    instance: Instance
+    instance: Instances
 
     async def close(self) -> None:
         """Close everything."""
-        self.changes.close()
+        await self.changes.close()
         await self.database.close()
-        self.instance.close()
+        await self.instance.close()
 
 
-async def open_state(folder: Path, database_file: Path, key_file: Path) -> State:
-    """Open the state of a folder, making what is missing.
+async def open_state(folder: Path, place: Path | PostgresAddress, key_file: Path) -> State:
+    """Open the state, making what is missing: a SQLite file, or tables in PostgreSQL.
 
-    Raises Unavailable when the database or the key file cannot be used.
+    Raises Unavailable when the database or the key file cannot be used, or do not belong together.
     """
-    vault = _prepare(folder, database_file, key_file)
-    changes = Changes(database_file)
-    database = Database(database_file, changes.seen)
-    try:
+    _make(folder)
+    async with AsyncExitStack() as undo:
+        if isinstance(place, PostgresAddress):
+            replica = await open_replica(place)
+            undo.push_async_callback(replica.close)
+            changes: Changes = replica
+            instance: Instances = replica
+            database: Database = Postgres(place, changes.seen)
+            vault = None
+        else:
+            vault = _vault_beside(place, key_file)
+            changes = FileChanges(place)
+            undo.push_async_callback(changes.close)
+            instance = FileInstances(folder)
+            undo.push_async_callback(instance.close)
+            database = Sqlite(place, changes.seen)
+        undo.push_async_callback(database.close)
         await database.migrate()
-    except BaseException:
-        changes.close()
-        await database.close()
-        raise
-    instance = Instance(folder)
+        settled = await database.read(facts.has_key)
+        vault = vault or open_vault(key_file, fresh=not settled)
+        check = partial(facts.check_key, vault=vault)
+        await (database.read(check) if settled else database.write(check))
+        undo.pop_all()
     return State(
         database,
         vault,
@@ -56,6 +75,9 @@ async def open_state(folder: Path, database_file: Path, key_file: Path) -> State
     )
 
 
-def _prepare(folder: Path, database_file: Path, key_file: Path) -> Vault:
+def _make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return open_vault(key_file, fresh=not database_file.exists())
+
+
+def _vault_beside(file: Path, key_file: Path) -> Vault:
+    return open_vault(key_file, fresh=not file.exists())

@@ -1,10 +1,11 @@
 """The tables. Columns carry the field names of the records in `model.py`."""
 
+import sqlalchemy
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Index,
-    Integer,
     MetaData,
     String,
     Table,
@@ -14,6 +15,16 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+
+Integer = BigInteger().with_variant(sqlalchemy.Integer(), "sqlite")
+"""Sizes and times need 64 bits, which SQLite's integers have anyway."""
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
 
 signing_keys = Table(
     "signing_keys",
@@ -82,7 +93,7 @@ received_shares = Table(
 outbox = Table(
     "outbox",
     metadata,
-    Column("position", Integer, primary_key=True, autoincrement=True),
+    Column("position", sqlalchemy.Integer, primary_key=True, autoincrement=True),
     Column("id", String, nullable=False, unique=True),
     Column("errand", String, nullable=False),
     Column("share", String, nullable=False),

@@ -60,14 +60,14 @@ async def other():
 
 
 @pytest.fixture
-async def opened(tmp_path, storage):
+async def opened(tmp_path, storage, keeps):
     """Opens a gateway with changed settings; all are closed at the end of the test."""
     async with AsyncExitStack() as stack:
 
         async def opened(clock: Any = None, folder: str = "gateway", **changes: Any) -> Gateway:
             url = changes.pop("storage_url", storage.url)
             return await stack.enter_async_context(
-                running(tmp_path / folder, url, clock=clock, **changes)
+                running(tmp_path / folder, url, clock=clock, **keeps(folder) | changes)
             )
 
         yield opened

@@ -2,9 +2,9 @@
 
 import asyncio
 import base64
-import sqlite3
 
 import pytest
+from sqlalchemy import select
 
 from gateway.errors import (
     Conflict,
@@ -17,6 +17,7 @@ from gateway.errors import (
 )
 from gateway.model import ContactSource, InviteState
 from gateway.ocm.invites import Invite, encode_invite, parse_invite
+from gateway.store.tables import invites
 from tests.peer import Answer, verify
 from tests.sharing.stage import Clock
 
@@ -88,11 +89,11 @@ async def test_users_see_their_own_invites_only(gateway):
 async def test_a_token_that_is_of_no_use_any_more_is_kept_as_a_hash_only(gateway):
     invite = await gateway.inviting.create_invite("alice")
 
-    def dump():
-        file = sqlite3.connect(gateway.settings.state.database_file)
-        return "\n".join(file.iterdump())
+    async def dump():
+        rows = select(invites)
+        return await gateway.state.database.read(lambda one: repr(one.execute(rows).all()))
 
-    assert invite.token not in dump()
+    assert invite.token not in await dump()
     withdrawn = await gateway.inviting.withdraw(invite.id)
     assert withdrawn.state is InviteState.WITHDRAWN
     assert withdrawn.token == ""

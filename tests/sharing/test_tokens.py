@@ -447,6 +447,7 @@ async def test_a_read_share_is_not_written(gateway, peer, share, storage, method
 @pytest.mark.conforms("OCM-RFC4918-11")
 async def test_a_write_share_is_written(gateway, peer, storage):
     (storage.root / "alice" / "shelf").mkdir(exist_ok=True)
+    (storage.root / "alice" / "shelf" / "b.txt").unlink(missing_ok=True)
     share = await create_share(gateway, peer, "/shelf", permissions=WRITE)
     token = await token_of(gateway, peer, share)
     put = await visit(gateway, peer, share.provider_id, token, "/b.txt", "PUT", b"a book")

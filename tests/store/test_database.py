@@ -7,15 +7,24 @@ import pytest
 from sqlalchemy import text
 
 from gateway.errors import NotFound, Unavailable
-from gateway.store import database as database_module
-from gateway.store import replays
-from gateway.store.database import Database
-from gateway.store.instances import Instance
+from gateway.store import replays, sqlite
+from gateway.store.instances import FileInstances
+from gateway.store.postgres import Postgres, PostgresAddress
+from gateway.store.sqlite import Sqlite
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def opened(request, tmp_path):
+    """Opens the same database again and again."""
+    if request.param == "sqlite":
+        return lambda: Sqlite(tmp_path / "db")
+    address = PostgresAddress(request.getfixturevalue("postgres"))
+    return lambda: Postgres(address)
 
 
 @pytest.fixture
-async def database(tmp_path):
-    database = Database(tmp_path / "db")
+async def database(opened):
+    database = opened()
     await database.migrate()
     yield database
     await database.close()
@@ -31,12 +40,12 @@ async def count(database):
     )
 
 
-async def test_what_is_written_is_there_after_a_restart(tmp_path):
-    one = Database(tmp_path / "db")
+async def test_what_is_written_is_there_after_a_restart(opened):
+    one = opened()
     await one.migrate()
     await one.write(partial(add, name="a"))
     await one.close()
-    two = Database(tmp_path / "db")
+    two = opened()
     await two.migrate()
     assert await count(two) == 1
     await two.close()
@@ -61,8 +70,8 @@ async def test_a_caller_that_gives_up_undoes_nothing(database):
     assert await count(database) == 1
 
 
-async def test_two_processes_may_write(database, tmp_path):
-    beside = Database(tmp_path / "db")
+async def test_two_processes_may_write(database, opened):
+    beside = opened()
     try:
         await asyncio.gather(
             *(one.write(partial(add, name=f"{n}")) for n, one in enumerate([database, beside] * 20))
@@ -72,9 +81,11 @@ async def test_two_processes_may_write(database, tmp_path):
         await beside.close()
 
 
-async def test_a_locked_database_is_unavailable(database, tmp_path, monkeypatch):
-    monkeypatch.setattr(database_module, "_WAIT_SECONDS", 0.05)
-    beside = Database(tmp_path / "db")
+async def test_a_locked_database_is_unavailable(tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite, "_WAIT_SECONDS", 0.05)
+    database = Sqlite(tmp_path / "db")
+    await database.migrate()
+    beside = Sqlite(tmp_path / "db")
     try:
         with database._engine.connect() as connection:
             connection.info["begin"] = "BEGIN IMMEDIATE"
@@ -83,11 +94,12 @@ async def test_a_locked_database_is_unavailable(database, tmp_path, monkeypatch)
         assert caught.value.retry_after
     finally:
         await beside.close()
+        await database.close()
 
 
 async def test_what_is_no_database_is_unavailable(tmp_path):
     (tmp_path / "db").write_bytes(b"x" * 4096)
-    database = Database(tmp_path / "db")
+    database = Sqlite(tmp_path / "db")
     with pytest.raises(Unavailable):
         await database.migrate()
     await database.close()
@@ -102,20 +114,20 @@ async def test_a_signature_is_seen_once_until_it_is_swept(database):
     assert await database.write(partial(add, name="a"))
 
 
-def test_a_process_is_known_to_be_alive_by_its_lock(tmp_path):
-    one = Instance(tmp_path)
-    two = Instance(tmp_path)
-    assert one.alive(two.name)
-    assert two.alive(one.name)
-    one.close()
-    assert not two.alive(one.name)
-    assert not two.alive("../../etc/passwd")
-    two.close()
+async def test_a_process_is_known_to_be_alive_by_its_lock(tmp_path):
+    one = FileInstances(tmp_path)
+    two = FileInstances(tmp_path)
+    assert one.alive(None, two.name)
+    assert two.alive(None, one.name)
+    await one.close()
+    assert not two.alive(None, one.name)
+    assert not two.alive(None, "../../etc/passwd")
+    await two.close()
 
 
-def test_what_a_dead_process_left_is_swept(tmp_path):
+async def test_what_a_dead_process_left_is_swept(tmp_path):
     (tmp_path / "instances").mkdir()
     (tmp_path / "instances" / "1-dead").touch()
-    one = Instance(tmp_path)
+    one = FileInstances(tmp_path)
     assert [file.name for file in (tmp_path / "instances").iterdir()] == [one.name]
-    one.close()
+    await one.close()

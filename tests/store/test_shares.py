@@ -16,6 +16,7 @@ from gateway.model import (
     SentShare,
     SentState,
 )
+from gateway.store.postgres import PostgresAddress
 from gateway.store.state import open_state
 
 SENT = SentShare(
@@ -52,9 +53,12 @@ RECEIVED = ReceivedShare(
 )
 
 
-@pytest.fixture
-async def state(tmp_path):
-    state = await open_state(tmp_path, tmp_path / "db", tmp_path / "key")
+@pytest.fixture(params=["sqlite", "postgres"])
+async def state(request, tmp_path):
+    place = tmp_path / "db"
+    if request.param == "postgres":
+        place = PostgresAddress(request.getfixturevalue("postgres"))
+    state = await open_state(tmp_path, place, tmp_path / "key")
     yield state
     await state.close()
 

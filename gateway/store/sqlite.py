@@ -1,0 +1,109 @@
+"""SQLite in WAL mode: one transaction at a time, each in one hop to one thread.
+
+SQLAlchemy's asyncio layer over aiosqlite crosses threads for every statement, which costs ten
+times what the statement does. Here a whole transaction runs on the database's own thread and comes
+back with its result. Several processes (workers, the command line beside a running server) share
+the file: writers take the write lock at once (BEGIN IMMEDIATE) and wait for each other, readers
+never wait. A commit is on disk because of synchronous=FULL.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy.pool import StaticPool
+
+from gateway.store.database import Database, Result, Work, unavailable, upgrade
+
+_WAIT_SECONDS = 15
+
+
+class Sqlite(Database):
+    """A database in a file."""
+
+    def __init__(self, file: Path, written: Callable[[], None] = lambda: None) -> None:
+        """`written` is told of each commit, before the writer hears of it."""
+        self._written = written
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
+        self._engine = _engine(file)
+        self._connection: Connection | None = None
+        self._level = "FULL"
+
+    async def read(self, work: Work[Result]) -> Result:
+        """Run `work` in a transaction that sees one state of the database and changes nothing."""
+        return await self._run(self._transact, "BEGIN", work)
+
+    async def write(self, work: Work[Result], *, on_disk: bool = True) -> Result:
+        """Run `work` in a transaction of its own; committed to disk when this returns."""
+        level = "FULL" if on_disk else "NORMAL"
+        return await self._run(self._transact, "BEGIN IMMEDIATE", work, self._written, level)
+
+    async def migrate(self) -> None:
+        """Bring the tables to the newest form; quick when they are."""
+        await self._run(self._transact, "BEGIN IMMEDIATE", upgrade)
+
+    async def close(self) -> None:
+        """Close the file and end the thread."""
+        await self._run(self._close)
+        self._thread.shutdown()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._engine.dispose()
+
+    async def _run(self, call: Callable[..., Result], *arguments: Any) -> Result:
+        loop = asyncio.get_running_loop()
+        return await asyncio.shield(loop.run_in_executor(self._thread, call, *arguments))
+
+    def _transact(
+        self,
+        begin: str,
+        work: Work[Result],
+        done: Callable[[], None] = lambda: None,
+        level: str = "",
+    ) -> Result:
+        try:
+            connection = self._connected()
+            if level and level != self._level:
+                driver: Any = connection.connection.driver_connection
+                driver.execute(f"PRAGMA synchronous={level}")
+                self._level = level
+            connection.info["begin"] = begin
+            with connection.begin():
+                result = work(connection)
+            done()
+            return result
+        except (exc.OperationalError, exc.DatabaseError, sqlite3.Error) as error:
+            raise unavailable(error) from error
+
+    def _connected(self) -> Connection:
+        """The one connection: making another for each transaction costs as much as a statement."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+
+def _engine(file: Path) -> Engine:
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = create_engine(
+        f"sqlite:///{file}",
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False, "timeout": _WAIT_SECONDS},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # BEGIN is ours to say
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.info.get("begin", "BEGIN"))
+
+    return engine
