@@ -31,6 +31,7 @@ from gateway.providers.ring import Names, Ring
 from gateway.sharing import ours as ours_
 from gateway.sharing.access import Access
 from gateway.sharing.contacts import Contacts
+from gateway.sharing.files import Files
 from gateway.sharing.inviting import Inviting, Terms
 from gateway.sharing.leaving import Leaving
 from gateway.sharing.messages import Messages
@@ -40,6 +41,7 @@ from gateway.sharing.outbox import Outbox
 from gateway.sharing.parties import Parties
 from gateway.sharing.probing import Probing
 from gateway.sharing.receiving import Receiving
+from gateway.sharing.recipients import Recipients
 from gateway.sharing.sending import Sending
 from gateway.sharing.storage import Storage
 from gateway.sharing.visiting import Visiting
@@ -56,7 +58,12 @@ from gateway.web.login import Login
 from gateway.web.management import management_app
 from gateway.web.middleware import SERVER, Limits, around
 from gateway.web.old import OldAddresses
+from gateway.web.pages.contacts import contacts
+from gateway.web.pages.files import files
 from gateway.web.pages.home import home
+from gateway.web.pages.received import received
+from gateway.web.pages.sent import sent
+from gateway.web.pages.share import share
 from gateway.web.passthrough import PassThrough
 from gateway.web.routes import DoorWay, Routes, dispatcher
 from gateway.web.sessions import Sessions
@@ -274,7 +281,7 @@ def public_server(gateway: Gateway) -> web.Server:
         bodies,
     )
     old = OldAddresses(settings.dialects, ours, gateway.receiving, federation.read)
-    routes = federation.routes() | old.routes() | _pages(gateway, limits)
+    routes = federation.routes() | old.routes() | _pages(gateway, limits, bodies)
     rest = PassThrough(settings, gateway.storage.send) if settings.storage.pass_through else None
     dispatch = dispatcher(
         routes,
@@ -299,16 +306,30 @@ def public_server(gateway: Gateway) -> web.Server:
     )
 
 
-def _pages(gateway: Gateway, limits: Limits) -> Routes:
+def _pages(gateway: Gateway, limits: Limits, bodies: Bodies) -> Routes:
     """The pages for people."""
-    settings, state, parties = gateway.settings, gateway.state, gateway.parties
-    pages = Pages(
-        settings,
-        gateway.ours,
-        state.vault,
-        Sessions(settings, state, gateway.clock, parties.header),
+    settings, state, ours = gateway.settings, gateway.state, gateway.ours
+    sessions = Sessions(settings, state, gateway.clock, gateway.parties.header)
+    pages = Pages(settings, ours, state.vault, sessions)
+    store = Files(gateway.storage, gateway.visiting, LockSeal(state.vault.lock_key))
+    upload_bytes = settings.limits.upload_bytes
+    tree = f"{ours.origin}/{'/'.join(ours.received)}/"
+    return (
+        pages.static_routes()
+        | home(pages)
+        | files(pages, store, bodies, upload_bytes)
+        | received(pages, gateway.receiving, gateway.visiting, store, bodies, upload_bytes, tree)
+        | share(
+            pages,
+            store,
+            gateway.sending,
+            gateway.contacts,
+            Recipients(ours, gateway.others, gateway.contacts),
+        )
+        | sent(pages, gateway.sending, gateway.outbox)
+        | contacts(pages, gateway.contacts, gateway.inviting)
+        | Login(settings, pages, gateway.parties, limits).routes()
     )
-    return pages.static_routes() | home(pages) | Login(settings, pages, parties, limits).routes()
 
 
 @asynccontextmanager

@@ -112,33 +112,41 @@ def is_xml(content_type: str) -> bool:
     return essence in _XML_TYPES or essence.endswith("+xml")
 
 
-def _parse(body: bytes) -> Stat:
+def parse_multistatus(body: bytes) -> list[Element]:
+    """The responses of a multistatus. Raises BackendFailed for a broken one."""
     try:
         root = fromstring(body, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError) as error:
         raise broken(str(error)) from None
-    found = root.find("{DAV:}response")
-    if root.tag != "{DAV:}multistatus" or found is None:
-        raise broken("no response in the multistatus")
+    if root.tag != "{DAV:}multistatus":
+        raise broken("no multistatus")
+    return root.findall("{DAV:}response")
+
+
+def facts_of(response: Element) -> tuple[dict[str, str], bool]:
+    """The texts of what a response found, by name, and whether it is a collection."""
     texts: dict[str, str] = {}
     collection = False
-    for prop in _found(found):
-        texts[prop.tag] = (prop.text or "").strip()
-        if prop.tag == "{DAV:}resourcetype":
-            collection = prop.find("{DAV:}collection") is not None
-    return _stat(texts, collection=collection)
+    for propstat in response.iterfind("{DAV:}propstat"):
+        if " 200" not in (propstat.findtext("{DAV:}status") or ""):
+            continue
+        for prop in propstat.iterfind("{DAV:}prop/*"):
+            texts[prop.tag] = (prop.text or "").strip()
+            if prop.tag == "{DAV:}resourcetype":
+                collection = prop.find("{DAV:}collection") is not None
+    return texts, collection
 
 
-def _found(response: Element) -> list[Element]:
-    return [
-        prop
-        for propstat in response.findall("{DAV:}propstat")
-        if " 200" in (propstat.findtext("{DAV:}status") or "")
-        for prop in propstat.iterfind("{DAV:}prop/*")
-    ]
+def _parse(body: bytes) -> Stat:
+    found = parse_multistatus(body)
+    if not found:
+        raise broken("no response in the multistatus")
+    texts, collection = facts_of(found[0])
+    return stat_of(texts, collection=collection)
 
 
-def _stat(texts: dict[str, str], *, collection: bool) -> Stat:
+def stat_of(texts: dict[str, str], *, collection: bool) -> Stat:
+    """What those properties say."""
     length, modified = (
         texts.get("{DAV:}getcontentlength", ""),
         texts.get("{DAV:}getlastmodified", ""),

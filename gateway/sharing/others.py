@@ -45,10 +45,14 @@ def expect_success(provider: Authority, reply: Reply) -> None:
 
 
 def spoken(body: bytes) -> str:
-    """The `message` or `error` of a JSON answer, shortened; empty when there is none."""
+    """What a JSON answer says of its status, shortened: its `message` or `error`, and the first
+    of its `validationErrors`; empty when there is none."""
     try:
         members = json.load_object(body)
     except Malformed:
         return ""
-    said = next((members[name] for name in ("message", "error") if members.get(name)), "")
-    return said[:200] if isinstance(said, str) else ""
+    said = [next((members[name] for name in ("message", "error") if members.get(name)), "")]
+    faults = members.get("validationErrors")
+    if isinstance(faults, list) and faults and isinstance(faults[0], dict):
+        said += [faults[0].get("name"), faults[0].get("message")]
+    return ": ".join(text[:200] for text in said if isinstance(text, str) and text)

@@ -92,7 +92,9 @@ _FROM_COOKIE = str.maketrans("-_.", "+/=")
 class Page:
     """One page: its path below the pages, its name in the metrics, and its functions.
 
-    `public`: nobody has to be logged in. `menu`: its name in the menu of those who are.
+    `public`: nobody has to be logged in. `menu`: its name in the menu of those who are. `uploads`:
+    its form brings a file, so the page reads the body by itself (`uploads.upload_of`) and calls
+    `View.expect_own_form` before it acts.
     """
 
     path: str
@@ -101,6 +103,7 @@ class Page:
     post: "PageFunction | None" = None
     public: bool = False
     menu: str = ""
+    uploads: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -146,6 +149,11 @@ class View:
         """A parameter of the address, empty when it is not there."""
         return self.request.query.get(name, "")
 
+    def expect_own_form(self) -> None:
+        """Refused unless the form carries this visitor's CSRF token."""
+        if not hmac.compare_digest(self.field("csrf").encode(), self.visitor.csrf.encode()):
+            raise Refused("this form is too old; go back, load the page again and repeat it")
+
     def gettext(self, text: str) -> str:
         """A text in the language of the visitor; `view.gettext("...") % {...}` fills it."""
         return self.pages.catalogue(self.language).ugettext(text)
@@ -161,6 +169,10 @@ class View:
     def render(self, template: str, status: int = 200, **values: object) -> web.Response:
         """The page as the template makes it."""
         return self.pages.render(self, template, status, values)
+
+    def fragment(self, template: str, **values: object) -> str:
+        """A piece of a page, for a script of ours to put into it."""
+        return self.pages.fragment(self, template, values)
 
     def redirect(self, path: str) -> web.Response:
         """To another of our pages (303), with what was said."""
@@ -219,7 +231,9 @@ class Pages:
             view.said = self._told(request)
             heard = bool(view.said)
             if request.method == "POST":
-                await self._take_form(view)
+                self._expect_own_site(request)
+                if not page.uploads:
+                    await self._take_form(view)
             if view.found is None and not page.public:
                 return view.redirect(f"/login?next={quote(view.back, safe='')}")
             response = await do(view)
@@ -233,13 +247,16 @@ class Pages:
         language = self.languages.choose(chosen, request.headers.get("Accept-Language", ""))
         return View(request, Visitor("", ""), language, page.path, self)
 
-    async def _take_form(self, view: View) -> None:
-        """The fields of a post that comes from one of our own pages (OWASP: token and Origin)."""
-        request = view.request
+    def _expect_own_site(self, request: web.BaseRequest) -> None:
+        """A post comes from one of our own pages (OWASP: Origin, Sec-Fetch-Site)."""
         if request.headers.get("Origin", self._origin) != self._origin:
             raise Refused("this form was sent from another site", detail="Origin differs")
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             raise Refused("this form was sent from another site", detail="Sec-Fetch-Site")
+
+    async def _take_form(self, view: View) -> None:
+        """The fields of a post with its token (OWASP)."""
+        request = view.request
         if request.content_type != _FORM:
             raise Malformed("this is not a form")
         await continue_if_expected(request)
@@ -252,28 +269,26 @@ class Pages:
             raise Malformed("this is not a form", detail=str(error)) from error
         for name, value in pairs:
             view.form.setdefault(name, []).append(value.replace("\r\n", "\n"))
-        if not hmac.compare_digest(view.field("csrf").encode(), view.visitor.csrf.encode()):
-            raise Refused("this form is too old; go back, load the page again and repeat it")
+        view.expect_own_form()
 
     def render(
         self, view: View, template: str, status: int, values: dict[str, object]
     ) -> web.Response:
         """A page as its template makes it."""
-        text = (
-            self._environments[view.language]
-            .get_template(template)
-            .render(
-                {
-                    "view": view,
-                    "user": view.found,
-                    "menu": self._menu,
-                    "csrf_field": view.csrf_field,
-                }
-                | values
-            )
-        )
+        text = self.fragment(view, template, values)
         view.said.clear()
         return web.Response(status=status, text=text, content_type="text/html")
+
+    def fragment(self, view: View, template: str, values: dict[str, object]) -> str:
+        """What a template makes of the visit and the values."""
+        made = self._environments[view.language].get_template(template)
+        ours = {
+            "view": view,
+            "user": view.found,
+            "menu": self._menu,
+            "csrf_field": view.csrf_field,
+        }
+        return made.render(ours | values)
 
     def _finish(self, view: View, response: web.StreamResponse, *, heard: bool) -> None:
         if response.prepared:

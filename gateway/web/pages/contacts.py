@@ -1,0 +1,95 @@
+"""Whom one knows at other servers, and the invites by which one gets to know them."""
+
+from aiohttp import web
+
+from gateway.errors import GatewayError, Malformed
+from gateway.model import InviteState
+from gateway.ocm.invites import parse_invite
+from gateway.sharing.contacts import Contacts
+from gateway.sharing.inviting import Inviting
+from gateway.web.languages import N_
+from gateway.web.pages.share import end_of_day
+from gateway.web.routes import Routes
+from gateway.web.views import Page, Pages, View
+
+STATES = {
+    InviteState.OPEN: N_("open"),
+    InviteState.ACCEPTED: N_("accepted"),
+    InviteState.WITHDRAWN: N_("withdrawn"),
+}
+
+
+def contacts(pages: Pages, book: Contacts, inviting: Inviting) -> Routes:
+    """/contacts and /invites."""
+
+    async def get_contacts(view: View) -> web.StreamResponse:
+        wanted = view.query("q")
+        found = await book.all(view.user.name, search=wanted)
+        return view.render("contacts.html", contacts=found, q=wanted)
+
+    async def post_contact(view: View) -> web.StreamResponse:
+        name, one = view.user.name, view.field("id")
+        try:
+            match view.field("do"):
+                case "add":
+                    made = await book.add(name, view.field("address"), name=view.field("label"))
+                    view.say(view.gettext("%(who)s is a contact now.") % {"who": made.shown_as})
+                case "rename":
+                    made = await book.rename(one, view.field("label"), user=name)
+                    view.say(view.gettext("Called %(who)s from now on.") % {"who": made.shown_as})
+                case "remove":
+                    made = await book.remove(one, user=name)
+                    view.say(view.gettext("%(who)s was removed.") % {"who": made.shown_as})
+                case _:
+                    raise Malformed("the form does not say what to do")
+        except GatewayError as error:
+            view.say(view.gettext(error.message), "failed")
+        return view.redirect("/contacts")
+
+    async def get_invites(view: View) -> web.StreamResponse:
+        everything = await inviting.all(view.user.name)
+        now = [one for one in everything if one.state is InviteState.OPEN]
+        past = [one for one in everything if one.state is not InviteState.OPEN][:50]
+        return view.render("invites.html", now=now, past=past, states=STATES)
+
+    async def get_invite(view: View) -> web.StreamResponse:
+        one = await inviting.by_id(view.query("id"), sender=view.user.name)
+        return view.render(
+            "invite.html", one=one, states=STATES, text=inviting.string_of(one), link="", qr=""
+        )
+
+    async def post_invite(view: View) -> web.StreamResponse:
+        name, one = view.user.name, view.field("id")
+        try:
+            match view.field("do"):
+                case "create":
+                    made = await inviting.create_invite(
+                        name,
+                        note=view.field("note"),
+                        expiration_at=end_of_day(view.field("until")),
+                    )
+                    return view.redirect(f"/invites/invite?id={made.id}")
+                case "withdraw":
+                    await inviting.withdraw(one, sender=name)
+                    view.say(view.gettext("The invite was withdrawn."))
+                case "renew":
+                    await inviting.renew(one, sender=name)
+                    view.say(view.gettext("Here is a new one; the old one is void."))
+                    return view.redirect(f"/invites/invite?id={one}")
+                case "accept":
+                    met = await inviting.accept_invite(name, parse_invite(view.field("text")))
+                    view.say(view.gettext("%(who)s is a contact now.") % {"who": met.shown_as})
+                    return view.redirect("/contacts")
+                case _:
+                    raise Malformed("the form does not say what to do")
+        except GatewayError as error:
+            view.say(view.gettext(error.message), "failed")
+        return view.redirect("/invites")
+
+    return pages.routes(
+        Page(
+            "/contacts", "page.contacts", get=get_contacts, post=post_contact, menu=N_("Contacts")
+        ),
+        Page("/invites", "page.invites", get=get_invites, post=post_invite),
+        Page("/invites/invite", "page.invite", get=get_invite),
+    )

@@ -1,0 +1,60 @@
+"""What one has shared: where each share stands, and what can be done about it."""
+
+from aiohttp import web
+
+from gateway.errors import GatewayError, Malformed
+from gateway.model import SentState
+from gateway.sharing.outbox import Outbox
+from gateway.sharing.sending import Sending
+from gateway.web.languages import N_
+from gateway.web.routes import Routes
+from gateway.web.views import Page, Pages, View
+
+STATES = {
+    SentState.PENDING: N_("on its way"),
+    SentState.SENT: N_("offered, not answered yet"),
+    SentState.ACCEPTED: N_("accepted"),
+    SentState.DECLINED: N_("declined"),
+    SentState.REFUSED: N_("not delivered"),
+    SentState.REVOKED: N_("withdrawn"),
+}
+
+
+def sent(pages: Pages, sending: Sending, outbox: Outbox) -> Routes:
+    """/sent: the list, and /sent/share: one share."""
+
+    async def get_sent(view: View) -> web.StreamResponse:
+        everything = await sending.all(view.user.name)
+        now = [one for one in everything if one.state.opens]
+        past = [one for one in everything if not one.state.opens][:100]
+        return view.render("sent.html", now=now, past=past, states=STATES)
+
+    async def get_share(view: View) -> web.StreamResponse:
+        one = await sending.by_id(view.query("id"), owner=view.user.name)
+        waiting = await outbox.about(one.provider_id)
+        return view.render("sent_share.html", one=one, states=STATES, waiting=waiting)
+
+    async def post_share(view: View) -> web.StreamResponse:
+        one = await sending.by_id(view.field("id"), owner=view.user.name)
+        try:
+            match view.field("do"):
+                case "revoke":
+                    await sending.revoke(one.provider_id, owner=view.user.name)
+                    view.say(view.gettext("The share was withdrawn. Nobody gets in any more."))
+                case "retry":
+                    for entry in await outbox.about(one.provider_id):
+                        await outbox.retry(entry.id)
+                    if await outbox.about(one.provider_id):
+                        view.say(view.gettext("It was tried again and failed."), "failed")
+                    else:
+                        view.say(view.gettext("It arrived."))
+                case _:
+                    raise Malformed("the form does not say what to do")
+        except GatewayError as error:
+            view.say(view.gettext(error.message), "failed")
+        return view.redirect(f"/sent/share?id={one.provider_id}")
+
+    return pages.routes(
+        Page("/sent", "page.sent", get=get_sent, menu=N_("Shared by me")),
+        Page("/sent/share", "page.sent.share", get=get_share, post=post_share),
+    )

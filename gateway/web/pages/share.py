@@ -1,0 +1,114 @@
+"""The one dialog in which something is shared: with whom, what they may, for how long."""
+
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from gateway.errors import GatewayError, Malformed
+from gateway.model import Permission, SentShare, SentState
+from gateway.sharing.contacts import Contacts
+from gateway.sharing.files import Files
+from gateway.sharing.recipients import Recipients
+from gateway.sharing.sending import Offer, Sending
+from gateway.web.pages.listing import path_of, query_of
+from gateway.web.pages.sent import STATES
+from gateway.web.requests import json_response
+from gateway.web.routes import Routes
+from gateway.web.views import Page, Pages, View
+
+_FIELDS = ("with", "rights", "until", "note", "more")
+_RIGHTS = {
+    "view": frozenset({Permission.READ}),
+    "edit": frozenset({Permission.READ, Permission.WRITE}),
+}
+
+
+def share(
+    pages: Pages, files: Files, sending: Sending, contacts: Contacts, recipients: Recipients
+) -> Routes:
+    """/share: the dialog for one file or folder, and who has it already."""
+
+    async def shared(view: View, path: tuple[str, ...]) -> list[SentShare]:
+        everything = await sending.all(view.user.name)
+        return [one for one in everything if one.resource == path and one.state.opens]
+
+    async def dialog(view: View, status: int = 200, **more: object) -> web.StreamResponse:
+        path = path_of(view.query("path") or view.field("path"))
+        item, _ = await files.list(files.own(view.user, path))
+        values = {
+            "path": path,
+            "query_of": query_of,
+            "item": item,
+            "contacts": await contacts.all(view.user.name),
+            "shared": await shared(view, path),
+            "states": STATES,
+            "today": datetime.now(UTC).date().isoformat(),
+            "seen": None,
+            "problem": "",
+            "entered": dict.fromkeys(_FIELDS, "") | {"with": view.query("with")},
+        }
+        return view.render("share.html", status, **(values | more))
+
+    async def get_share(view: View) -> web.StreamResponse:
+        return await dialog(view)
+
+    async def post_share(view: View) -> web.StreamResponse:
+        entered = {name: view.field(name) for name in _FIELDS}
+        if view.field("do") == "check":
+            seen = await recipients.look(view.user.name, entered["with"])
+            return await dialog(view, seen=seen, entered=entered)
+        try:
+            made = await sending.create_share(_offer(view))
+        except GatewayError as error:
+            # The form comes back as it was filled in, with the reason.
+            return await dialog(
+                view, max(error.status, 400), problem=error.message, entered=entered
+            )
+        if made.state is SentState.REFUSED:
+            return await dialog(view, 422, problem=made.reason, entered=entered)
+        said = (
+            view.gettext("%(who)s has been offered %(what)s.")
+            if made.state is SentState.SENT
+            else view.gettext("%(who)s will be offered %(what)s as soon as their server answers.")
+        )
+        view.say(said % {"who": made.share_with, "what": made.name})
+        return view.redirect(f"/sent/share?id={made.provider_id}")
+
+    async def get_check(view: View) -> web.StreamResponse:
+        seen = await recipients.look(view.user.name, view.query("with"))
+        text = view.fragment("recipient.html", seen=seen)
+        return json_response({"ok": not seen.problem, "html": text})
+
+    return pages.routes(
+        Page("/share", "page.share", get=get_share, post=post_share),
+        Page("/share/check", "page.share.check", get=get_check),
+    )
+
+
+def _offer(view: View) -> Offer:
+    rights = _RIGHTS.get(view.field("rights"))
+    if rights is None:
+        raise Malformed("say what they may do")
+    if view.field("more"):
+        rights |= {Permission.SHARE}
+    if not view.field("with"):
+        raise Malformed("say with whom to share")
+    return Offer(
+        user=view.user.name,
+        path="/".join(path_of(view.field("path"))),
+        share_with=view.field("with"),
+        permissions=rights,
+        expiration_at=end_of_day(view.field("until")),
+        description=view.field("note")[:2000],
+    )
+
+
+def end_of_day(text: str) -> int | None:
+    """The last second of a date such as 2027-01-31, in UTC; None for no date."""
+    if not text:
+        return None
+    try:
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise Malformed("the date is not one like 2027-01-31") from error
+    return int(day.timestamp()) + 86_399
