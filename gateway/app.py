@@ -51,6 +51,7 @@ from gateway.store.postgres import PostgresAddress
 from gateway.store.state import State, open_state
 from gateway.transport import Guarded, TestingHosts
 from gateway.upstream.pool import Pool
+from gateway.web import named
 from gateway.web.bodies import Bodies
 from gateway.web.federation import Federation
 from gateway.web.lane import Lane
@@ -309,7 +310,7 @@ def public_server(gateway: Gateway) -> web.Server:
 def _pages(gateway: Gateway, limits: Limits, bodies: Bodies) -> Routes:
     """The pages for people."""
     settings, state, ours = gateway.settings, gateway.state, gateway.ours
-    sessions = Sessions(settings, state, gateway.clock, gateway.parties.header)
+    sessions = Sessions(settings, state, gateway.clock, named.from_config(settings))
     pages = Pages(settings, ours, state.vault, sessions)
     store = Files(gateway.storage, gateway.visiting, LockSeal(state.vault.lock_key))
     upload_bytes = settings.limits.upload_bytes

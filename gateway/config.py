@@ -406,6 +406,7 @@ class Sharing(Section):
     require_exchange: bool = False
     require_invite: bool = False
     legacy_access: bool | Literal["auto"] = "auto"
+    mfa_trusted: tuple[DomainPattern, ...] = ()
     max_expiration_days: int | None = Field(default=None, ge=1)
 
 
@@ -585,6 +586,13 @@ class Config(Section):
     outbox: Outbox = Outbox()
     log: Log = Log()
     testing: Testing = Testing()
+
+    @property
+    def proves_mfa(self) -> bool:
+        """Whether a log-in here can prove more than one factor."""
+        mfa = self.login.mfa
+        by_proxy = self.users.source is UserSource.HEADER and mfa.header and mfa.header_values
+        return bool(by_proxy or (self.login.oidc.issuer and (mfa.acr or mfa.amr)))
 
     @property
     def pages_path(self) -> str:

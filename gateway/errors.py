@@ -2,7 +2,7 @@
 
     GatewayError
       Malformed 400 . Unsigned 401 . BadSignature 401 . Unauthorized 401        the caller's
-      Refused 403 . NotFound 404 . WrongMethod 405 . Conflict 409
+      Refused 403 . NeedsMfa 403 . NotFound 404 . WrongMethod 405 . Conflict 409
       TooLarge 413 . TooMany 429 . Unsupported 501
       InvalidRequest . InvalidClient . InvalidGrant . UnauthorizedClient
       UnsupportedGrantType                            400, the token endpoint's
@@ -85,6 +85,12 @@ class Refused(GatewayError):
 
     status = 403
     code = "NOT_ALLOWED"
+
+
+class NeedsMfa(Refused):
+    """Only for somebody whose log-in proved more than one factor."""
+
+    code = "MFA_REQUIRED"
 
 
 class NotFound(GatewayError):

@@ -100,6 +100,7 @@ class SentShare:
     reason: str = ""
     form: str = ""
     at_root: bool = False
+    must_use_mfa: bool = False
 
     @property
     def name(self) -> str:
@@ -141,6 +142,7 @@ class ReceivedShare:
     owner_display_name: str = ""
     state: ReceivedState = ReceivedState.PENDING
     checked_at: int | None = None
+    must_use_mfa: bool = False
 
     @property
     def kind_unknown(self) -> bool:
@@ -374,11 +376,15 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A local user, as the source of users names it. `email` is "" where nobody knows it."""
+    """A local user, as the source of users names it. `email` is "" where nobody knows it.
+
+    `strong` says that the log-in behind this request proved more than one factor.
+    """
 
     name: str
     display_name: str = ""
     email: str = ""
+    strong: bool = False
 
     @property
     def shown_as(self) -> str:

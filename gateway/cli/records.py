@@ -21,6 +21,7 @@ def sent(share: SentShare) -> dict[str, Any]:
         "receivingServer": share.receiving_server,
         "permissions": sorted(share.permissions),
         "mustExchangeToken": share.must_exchange_token,
+        "mustUseMfa": share.must_use_mfa,
         "createdAt": share.created_at,
         "expiration": share.expiration_at,
         "description": share.description,
@@ -45,6 +46,7 @@ def received(share: ReceivedShare) -> dict[str, Any]:
         "description": share.description,
         "permissions": sorted(share.permissions),
         "mustExchangeToken": share.must_exchange_token,
+        "mustUseMfa": share.must_use_mfa,
         "receivedAt": share.received_at,
         "expiration": share.expiration_at,
     }

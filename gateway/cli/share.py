@@ -35,6 +35,9 @@ def create(
             help="Demand the token exchange, or do without; else it is used where possible.",
         ),
     ] = None,
+    mfa: Annotated[
+        bool, typer.Option("--mfa", help="Open only after a log-in with several factors.")
+    ] = False,
     description: Annotated[str, typer.Option(help="A note for the recipient.")] = "",
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -48,6 +51,7 @@ def create(
             permissions=_permissions(permissions),
             expiration_at=until(expires),
             must_exchange_token=exchange,
+            must_use_mfa=mfa,
             description=description,
         )
     except Malformed as error:

@@ -46,6 +46,11 @@ class WebDav:
         """Whether the secret may only be exchanged, never shown to WebDAV."""
         return MUST_EXCHANGE_TOKEN in self.requirements
 
+    @property
+    def must_use_mfa(self) -> bool:
+        """Whether only a log-in with several factors may open it (draft 03, 16)."""
+        return MUST_USE_MFA in self.requirements
+
 
 @dataclass(frozen=True, slots=True)
 class NewShare:
@@ -119,10 +124,10 @@ def _parse(written: dict[str, object], *, signed: bool) -> NewShare:
     )
 
 
-def check_supported(share: NewShare) -> WebDav:
+def check_supported(share: NewShare, *, honours_mfa: bool = False) -> WebDav:
     """How to reach a Share that this gateway can take; raises Unsupported for any other.
 
-    A requirement that we do not know cannot be met, so it refuses the Share.
+    A requirement that we do not know, or not `honours_mfa`, cannot be met, so it refuses the Share.
     """
     if share.share_type != "user":
         raise Unsupported("only shares with users are supported")
@@ -132,7 +137,8 @@ def check_supported(share: NewShare) -> WebDav:
         raise Unsupported("only shares by WebDAV are supported")
     if REMOTE not in share.webdav.access_types:
         raise Unsupported("shares for data transfer alone are not supported")
-    if share.webdav.requirements - {MUST_EXCHANGE_TOKEN}:
+    met = {MUST_EXCHANGE_TOKEN, MUST_USE_MFA} if honours_mfa else {MUST_EXCHANGE_TOKEN}
+    if share.webdav.requirements - met:
         raise Unsupported("the share has requirements that this server cannot meet")
     return share.webdav
 

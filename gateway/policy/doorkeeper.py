@@ -44,13 +44,14 @@ def from_config(policy: config.Policy, registry: Registry | None = None) -> Door
     return Doorkeeper(
         compile_rules(
             policy.default,
-            [_canonical(entry) for entry in policy.allow],
-            [_canonical(entry) for entry in policy.deny],
+            [canonical(entry) for entry in policy.allow],
+            [canonical(entry) for entry in policy.deny],
         ),
         registry,
     )
 
 
-def _canonical(entry: str) -> str:
+def canonical(entry: str) -> str:
+    """An entry of a list of domains in its canonical spelling."""
     star, _, name = entry.rpartition("*.")
     return ("*." if entry.startswith("*.") else star) + authority(name)

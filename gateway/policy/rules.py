@@ -56,7 +56,7 @@ def compile_rules(
     default: Literal["allow", "deny"], allow: Iterable[str], deny: Iterable[str]
 ) -> Rules:
     """Rules from entries in canonical spelling."""
-    return Rules(default, _list(allow), _list(deny))
+    return Rules(default, domain_list(allow), domain_list(deny))
 
 
 def judge(provider: Authority, rules: Rules) -> Verdict:
@@ -71,7 +71,8 @@ def judge(provider: Authority, rules: Rules) -> Verdict:
     )
 
 
-def _list(entries: Iterable[str]) -> DomainList:
+def domain_list(entries: Iterable[str]) -> DomainList:
+    """A list from entries in canonical spelling."""
     entries = tuple(entries)
     return DomainList(
         exact=frozenset(entry for entry in entries if not entry.startswith("*.")),

@@ -14,7 +14,7 @@ from gateway.ocm import announcements
 from gateway.ocm.announcements import OLD_FORMS
 from gateway.ocm.dialects import OTHER_FORM, Form, Scheme
 from gateway.ocm.discovery import Discovery
-from gateway.ocm.shares import MUST_EXCHANGE_TOKEN, NewShare, WebDav
+from gateway.ocm.shares import MUST_EXCHANGE_TOKEN, MUST_USE_MFA, NewShare, WebDav
 from gateway.providers.client import Reply
 from gateway.providers.dialects import Speech
 from gateway.sharing.others import Others, expect_success, spoken
@@ -38,6 +38,10 @@ def expect_fit(share: SentShare, discovery: Discovery, speech: Speech) -> None:
     claimed = "file" if speech.dialect.claims_files else share.resource_type
     if not discovery.offers(claimed, "user"):
         raise ProviderRefused(f"{share.receiving_server} does not take shares of this kind")
+    if share.must_use_mfa and not discovery.enforces_mfa:
+        raise ProviderRefused(
+            f"{share.receiving_server} does not ask for several factors, which this share demands"
+        )
 
 
 def attempts(
@@ -51,7 +55,7 @@ def attempts(
     """
     forms = (Form(share.form),) if share.form else speech.forms
     demanded = discovery.wants_exchange or share.must_exchange_token is True
-    if not legacy or demanded:
+    if not legacy or demanded or share.must_use_mfa:
         forms = tuple(form for form in forms if form not in OLD_FORMS)
     if not forms and demanded:
         raise ProviderRefused(
@@ -131,12 +135,16 @@ def refused(share: SentShare, reply: Reply) -> ProviderRefused:
 
 def webdav_of(share: SentShare, attempt: Attempt, ours: Ours) -> WebDav:
     """How the Resource is reached, as that form says it."""
+    requirements = {
+        MUST_EXCHANGE_TOKEN: attempt.must_exchange_token,
+        MUST_USE_MFA: share.must_use_mfa,
+    }
     absolute = f"{ours.origin}/{'/'.join(ours.shares)}/{share.provider_id}"
     return WebDav(
         uri=absolute if attempt.form is Form.ABSOLUTE else share.provider_id,
         shared_secret=share.shared_secret,
         permissions=share.permissions,
-        requirements=frozenset({MUST_EXCHANGE_TOKEN} if attempt.must_exchange_token else ()),
+        requirements=frozenset(name for name, wanted in requirements.items() if wanted),
         size=share.size,
     )
 

@@ -9,9 +9,12 @@ from gateway.httpsig.signing import SigningKey
 from gateway.model import Authority
 from gateway.ocm.address import Address, authority
 from gateway.ocm.discovery import Discovery, OfferedResourceType, PublishedKey
+from gateway.policy.doorkeeper import canonical
+from gateway.policy.rules import DomainList, domain_list
 from gateway.transport import authority_of
 
 JWKS_PATH = "/.well-known/jwks.json"
+_NOBODY = domain_list(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Ours:
     has_denylist: bool
     longest_share_seconds: int | None
     webdav_receive: bool = False
+    honours_mfa: bool = False
+    mfa_trusted: DomainList = _NOBODY
 
     @property
     def end_point(self) -> str:
@@ -75,6 +80,8 @@ def from_config(settings: config.Config) -> Ours:
         has_denylist=bool(settings.policy.deny),
         longest_share_seconds=(settings.sharing.max_expiration_days or 0) * 86_400 or None,
         webdav_receive=settings.dialects.webdav_receive,
+        honours_mfa=settings.proves_mfa,
+        mfa_trusted=domain_list(map(canonical, settings.sharing.mfa_trusted)),
     )
 
 
@@ -102,6 +109,7 @@ def describe(ours: Ours, cavage: SigningKey | None = None) -> Discovery:
         capabilities=frozenset(
             {"exchange-token", "http-sig", "notifications", "protocol-object", "webdav-uri"}
             | ({"invites"} if ours.invites else set())
+            | ({"enforce-mfa"} if ours.honours_mfa and ours.receives else set())
         ),
         criteria=frozenset(name for name, wanted in criteria.items() if wanted),
         token_end_point=ours.token_end_point,

@@ -98,7 +98,7 @@ class Receiving:
         await self._others.identity.authenticate(message, sending_server)
         if new.owner.authority != sending_server:
             raise Refused("the owner is not a user of the sending server")
-        webdav = shares.check_supported(new)
+        webdav = shares.check_supported(new, honours_mfa=self._ours.honours_mfa)
         self._admit_terms(new, webdav)
         recipient = await self._recipient(new)
         contact = await self._admit_sender(new, recipient)
@@ -171,6 +171,7 @@ class Receiving:
             # A sender that names no permissions decides by itself on each request.
             permissions=_EVERYTHING if webdav.permissions is None else webdav.permissions,
             must_exchange_token=webdav.must_exchange_token,
+            must_use_mfa=webdav.must_use_mfa,
             shared_secret=webdav.shared_secret,
             received_at=self._clock(),
             expiration_at=new.expiration,
@@ -415,6 +416,7 @@ def _terms(share: ReceivedShare) -> tuple[object, ...]:
         share.uri,
         share.permissions,
         share.must_exchange_token,
+        share.must_use_mfa,
         share.shared_secret,
         share.expiration_at,
     )

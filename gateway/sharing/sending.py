@@ -60,6 +60,7 @@ class Offer:
 
     `path` is relative to the user's storage root. `expiration_at` in seconds since the epoch, None
     for never. `must_exchange_token` None asks for the exchange wherever the other side can do it.
+    `must_use_mfa` lets it be opened only after a log-in with several factors.
     """
 
     user: str
@@ -68,6 +69,7 @@ class Offer:
     permissions: frozenset[Permission] = frozenset({Permission.READ})
     expiration_at: int | None = None
     must_exchange_token: bool | None = None
+    must_use_mfa: bool = False
     description: str = ""
 
 
@@ -129,6 +131,10 @@ class Sending:
         now = self._clock()
         expiration_at = self._expiration(offer, now)
         self._others.doorkeeper.admit_provider(address.authority)
+        if offer.must_use_mfa and not self._ours.mfa_trusted.find(address.authority):
+            raise Refused(
+                f"{address.authority} is not trusted here to keep a demand for several factors"
+            )
         resource = _resource(offer.path)
         stat = await self._storage.stat(offer.user, resource)
         if not stat.exists:
@@ -147,6 +153,7 @@ class Sending:
             expiration_at=expiration_at,
             size=None if stat.collection else stat.size,
             description=offer.description,
+            must_use_mfa=offer.must_use_mfa,
         )
 
     def _expiration(self, offer: Offer, now: int) -> int | None:

@@ -20,6 +20,7 @@ from gateway.dav.target import REMOTE, Target
 from gateway.errors import (
     CredentialRefused,
     Malformed,
+    NeedsMfa,
     NotFound,
     ProviderFailed,
     ProviderRefused,
@@ -93,9 +94,9 @@ class Visiting:
     async def open(self, user: User, folder: str, rel: tuple[str, ...]) -> Way:
         """The way to something in a share of the user's tree.
 
-        Raises NotFound for no such share, Refused for one that may not be read and for a server
-        that is denied now, ProviderFailed and its kin when the Sending Server does not give us
-        access.
+        Raises NotFound for no such share, NeedsMfa where the log-in proves too little (draft 03,
+        8), Refused for one that may not be read and for a server that is denied now,
+        ProviderFailed and its kin when the Sending Server does not give us access.
         """
         share = await self._state.database.read(
             partial(self._state.received.find_by_folder, recipient=user.name, folder=folder)
@@ -104,6 +105,8 @@ class Visiting:
             raise NotFound("there is no such share")
         if Permission.READ not in share.permissions:
             raise Refused("the share does not allow reading")
+        if share.must_use_mfa and not user.strong:
+            raise NeedsMfa("this share opens only after a log-in with more than one factor")
         if share.kind_unknown and (not share.uri or await self._calls_folders_files(share)):
             share = await self.look(share)
         return await self.way(share, rel)

@@ -47,6 +47,7 @@ class SentShares:
                 reason=share.reason,
                 form=share.form,
                 at_root=share.at_root,
+                must_use_mfa=share.must_use_mfa,
             )
         )
 
@@ -125,6 +126,7 @@ class SentShares:
             reason=row.reason,
             form=row.form,
             at_root=row.at_root,
+            must_use_mfa=row.must_use_mfa,
         )
 
 
@@ -160,6 +162,7 @@ class ReceivedShares:
                 owner_display_name=share.owner_display_name,
                 state=share.state,
                 checked_at=share.checked_at,
+                must_use_mfa=share.must_use_mfa,
             )
         )
         return self.by_id(connection, share.id)
@@ -316,6 +319,7 @@ class ReceivedShares:
             owner_display_name=row.owner_display_name,
             state=ReceivedState(row.state),
             checked_at=row.checked_at,
+            must_use_mfa=row.must_use_mfa,
         )
 
 

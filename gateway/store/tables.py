@@ -58,6 +58,7 @@ sent_shares = Table(
     Column("reason", Text, nullable=False),
     Column("form", String, nullable=False, server_default=""),
     Column("at_root", Boolean, nullable=False, server_default=false()),
+    Column("must_use_mfa", Boolean, nullable=False, server_default=false()),
     Index("sent_shares_by_owner", "owner", "created_at"),
 )
 
@@ -85,6 +86,7 @@ received_shares = Table(
     Column("owner_display_name", Text, nullable=False),
     Column("state", String, nullable=False),
     Column("checked_at", Integer),
+    Column("must_use_mfa", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("sending_server", "provider_id"),
     UniqueConstraint("recipient", "folder"),
     Index("received_shares_by_recipient", "recipient", "received_at"),

@@ -39,7 +39,8 @@ class PassThrough:
         self._storage = URL(settings.storage.url, encoded=True).origin()
         self._scheme = URL(settings.public.origin).scheme
         self._trusted_proxies = settings.public.trusted_proxies
-        self._user_header = settings.users.header.lower()
+        headers = (settings.users.header, settings.login.mfa.header)
+        self._proxy_headers = [name.lower() for name in headers if name]
         self._send = send
 
     async def __call__(self, request: web.BaseRequest, _: RequestPath) -> web.StreamResponse:
@@ -74,8 +75,9 @@ class PassThrough:
         )
         trusted = within(request.remote or "", self._trusted_proxies)
         if not trusted:
-            # A storage may believe this header from us; it must not come from the street.
-            sent.popall(self._user_header, None)
+            # A storage may believe these headers from us; they must not come from the street.
+            for name in self._proxy_headers:
+                sent.popall(name, None)
         before = request.headers.getall("X-Forwarded-For", []) if trusted else []
         sent["X-Forwarded-For"] = ", ".join([*before, request.remote or "unknown"])
         sent["X-Forwarded-Proto"] = self._scheme

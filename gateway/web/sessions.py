@@ -19,7 +19,7 @@ from gateway.config import Config
 from gateway.model import LoginMethod, Session, User
 from gateway.store import sessions
 from gateway.store.state import State
-from gateway.web.middleware import within
+from gateway.web.named import Named
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 _TOUCH_SECONDS = 60
@@ -30,28 +30,26 @@ _LONGEST_AGENT = 200
 class Visitor:
     """Who asks for a page. `user` None: nobody that we know; `session` None: no session of ours.
 
-    `csrf` goes into every form. `strong` says that the login proved more than one factor.
+    `csrf` goes into every form.
     """
 
     token: str = field(repr=False)
     csrf: str = field(repr=False)
     user: User | None = None
     session: Session | None = None
-    strong: bool = False
 
 
 class Sessions:
     """The visitors of the pages."""
 
     def __init__(
-        self, settings: Config, state: State, clock: Callable[[], int], header: str | None
+        self, settings: Config, state: State, clock: Callable[[], int], names: Named | None
     ) -> None:
-        """`header` names the user where a proxy in front says who it is (`Parties.header`)."""
+        """`names` reads who it is where a proxy in front says so."""
         public = settings.public
         self._state = state
         self._clock = clock
-        self._header = header
-        self._trusted = public.trusted_proxies
+        self._names = names
         self._mfa = settings.login.mfa
         self._idle_seconds = settings.login.idle_minutes * 60
         self._lifetime_seconds = settings.login.lifetime_hours * 3600
@@ -72,22 +70,17 @@ class Sessions:
         token = request.cookies.get(self._cookie, "")
         if not _TOKEN.fullmatch(token):
             return self._somebody(request, _new_token())
-        if self._header:
+        if self._names:
             return self._somebody(request, token)
         session = await self._find(token)
         if session is None:
             return self._somebody(request, token)
-        user = User(session.user, session.display_name)
-        return Visitor(token, self._csrf(token), user, session, session.strong)
+        user = User(session.user, session.display_name, strong=session.strong)
+        return Visitor(token, self._csrf(token), user, session)
 
     def _somebody(self, request: web.BaseRequest, token: str) -> Visitor:
-        name = request.headers.get(self._header, "") if self._header else ""
-        trusted = within(request.remote or "", self._trusted)
-        if not name or not trusted:
-            return Visitor(token, self._csrf(token))
-        factors = request.headers.get(self._mfa.header, "") if self._mfa.header else ""
-        strong = factors in self._mfa.header_values
-        return Visitor(token, self._csrf(token), User(name), strong=strong)
+        user = self._names.user(request) if self._names else None
+        return Visitor(token, self._csrf(token), user)
 
     async def _find(self, token: str) -> Session | None:
         session_id = self._state.vault.fingerprint(token)
@@ -138,7 +131,8 @@ class Sessions:
             sessions.add(connection, session)
 
         await self._state.database.write(record)
-        return Visitor(token, self._csrf(token), user, session, session.strong)
+        named = User(user.name, user.display_name, user.email, session.strong)
+        return Visitor(token, self._csrf(token), named, session)
 
     async def all(self, user: User) -> list[Session]:
         """Where a user is logged in."""

@@ -34,9 +34,10 @@ from gateway.sharing.parties import Parties
 from gateway.sharing.storage import Storage
 from gateway.sharing.visiting import Visiting, Way
 from gateway.upstream.sending import Poured
+from gateway.web import named
 from gateway.web.answers import write_answer
 from gateway.web.bodies import Bodies
-from gateway.web.middleware import Limits, alarming, visit_of, within
+from gateway.web.middleware import Limits, alarming, visit_of
 from gateway.web.requests import chunks_of, read_body
 
 _IDLE_SECONDS = 120
@@ -57,7 +58,7 @@ class Doors:
         seal: LockSeal,
         bodies: Bodies,
     ) -> None:
-        self._trusted_proxies = settings.public.trusted_proxies
+        self._names = named.from_config(settings)
         self._received = tuple(part for part in settings.public.paths.received.split("/") if part)
         self._upload_bytes = settings.limits.upload_bytes
         self._access = access
@@ -113,10 +114,9 @@ class Doors:
 
     async def _user(self, request: web.BaseRequest) -> User:
         """The local user who asks: the proxy's header where that is configured, else Basic."""
-        if header := self._parties.header:
-            name = request.headers.get(header, "")
-            if name and within(request.remote or "", self._trusted_proxies):
-                return User(name)
+        if self._names:
+            if user := self._names.user(request):
+                return user
             raise Unauthorized("you are not logged in", challenges=())
         authorizations = request.headers.getall("Authorization", [])
         if not authorizations:
