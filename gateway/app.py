@@ -45,6 +45,7 @@ from gateway.sharing.recipients import Recipients
 from gateway.sharing.sending import Sending
 from gateway.sharing.storage import Storage
 from gateway.sharing.visiting import Visiting
+from gateway.sharing.wayf import Wayf
 from gateway.store import replays, revisions, sessions
 from gateway.store.following import follow
 from gateway.store.postgres import PostgresAddress
@@ -59,12 +60,14 @@ from gateway.web.login import Login
 from gateway.web.management import management_app
 from gateway.web.middleware import SERVER, Limits, around
 from gateway.web.old import OldAddresses
+from gateway.web.pages.acceptance import acceptance
 from gateway.web.pages.contacts import contacts
 from gateway.web.pages.files import files
 from gateway.web.pages.home import home
 from gateway.web.pages.received import received
 from gateway.web.pages.sent import sent
 from gateway.web.pages.share import share
+from gateway.web.pages.wayf import WayfPages
 from gateway.web.passthrough import PassThrough
 from gateway.web.routes import DoorWay, Routes, dispatcher
 from gateway.web.sessions import Sessions
@@ -105,6 +108,7 @@ class Gateway:
     contacts: Contacts
     leaving: Leaving
     messages: Messages
+    wayf: Wayf
     directories: Directories
     clock: Clock
 
@@ -243,6 +247,14 @@ def _joined(
         ),
         inviting=inviting,
         messages=Messages(ours, state, parties, inviting, Mail(settings.mail), clock),
+        wayf=Wayf(
+            ours,
+            others,
+            directories,
+            inviting,
+            parties,
+            free_text=settings.invites.wayf_free_text,
+        ),
         contacts=Contacts(ours, state, parties, leaving, clock),
         leaving=leaving,
         directories=directories,
@@ -315,7 +327,7 @@ def _pages(gateway: Gateway, limits: Limits, bodies: Bodies) -> Routes:
     store = Files(gateway.storage, gateway.visiting, LockSeal(state.vault.lock_key))
     upload_bytes = settings.limits.upload_bytes
     tree = f"{ours.origin}/{'/'.join(ours.received)}/"
-    return (
+    routes = (
         pages.static_routes()
         | home(pages)
         | files(pages, store, bodies, upload_bytes)
@@ -331,6 +343,11 @@ def _pages(gateway: Gateway, limits: Limits, bodies: Bodies) -> Routes:
         | contacts(pages, gateway.contacts, gateway.inviting)
         | Login(settings, pages, gateway.parties, limits).routes()
     )
+    if ours.accept_dialog:
+        routes |= acceptance(pages, ours, gateway.inviting, gateway.parties, gateway.wayf)
+    if ours.wayf:
+        routes |= WayfPages(pages, ours, gateway.wayf, gateway.inviting, limits).routes()
+    return routes
 
 
 @asynccontextmanager
@@ -369,6 +386,7 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await gateway.wayf.close()
 
 
 async def _follow(gateway: Gateway) -> None:

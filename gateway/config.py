@@ -416,6 +416,8 @@ class Invites(Section):
     enabled: bool = True
     lifetime_days: int | None = Field(default=30, ge=1)
     most_open: int = Field(default=100, ge=1)
+    wayf: bool = True
+    wayf_free_text: bool = True
 
 
 class KnownServer(Section):
@@ -527,6 +529,7 @@ class Limits(Section):
     ocm_body_bytes: int = Field(default=64 * 1024, ge=1024, le=1024 * 1024)
     upload_bytes: int | None = Field(default=None, ge=1)
     ocm_requests_per_minute: int = Field(default=120, ge=1)
+    wayf_requests_per_minute: int = Field(default=60, ge=1)
     failed_logins_per_minute: int = Field(default=20, ge=1)
     storage_idle_seconds: int = Field(default=120, ge=1)
     provider_seconds: int = Field(default=20, ge=1)

@@ -39,7 +39,13 @@ def parse_invite(text: str) -> Invite:
         raise Malformed("the invite is too long")
     unwrapped = "".join(text.split())
     token, provider = _from_link(unwrapped) if _LINK.match(unwrapped) else _from_string(unwrapped)
-    if not token or has_control(token) or not encodable(token):
+    return read_invite(token, provider)
+
+
+def read_invite(token: str, provider: str) -> Invite:
+    """An invite out of its two parts. Raises Malformed."""
+    token = token.strip()
+    if len(token) > LONGEST or not token or has_control(token) or not encodable(token):
         raise Malformed("the invite has no token")
     return Invite(token, authority(provider))
 

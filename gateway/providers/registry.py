@@ -61,6 +61,11 @@ class Registry:
         """What was decided about a server. Costs a look-up; asked for every request."""
         return self._standings.get(provider, Standing.KNOWN)
 
+    def approved(self) -> list[Authority]:
+        """The servers that the operator has approved."""
+        standings = self._standings.items()
+        return [provider for provider, standing in standings if standing is Standing.APPROVED]
+
     def admit(self, provider: Authority) -> None:
         """Refused for a server that the operator has blocked."""
         if self.standing(provider) is Standing.BLOCKED:

@@ -14,6 +14,9 @@ from gateway.policy.rules import DomainList, domain_list
 from gateway.transport import authority_of
 
 JWKS_PATH = "/.well-known/jwks.json"
+WAYF_PATH = "/wayf"
+ACCEPT_PATH = "/accept-invite"
+"""Two pages that others are told of, below `Config.pages_path`."""
 _NOBODY = domain_list(())
 
 
@@ -21,7 +24,8 @@ _NOBODY = domain_list(())
 class Ours:
     """Our own name and addresses. Nothing here ever comes from a request.
 
-    `shares` and `received` are path segments of the two WebDAV doors.
+    `shares` and `received` are path segments of the two WebDAV doors. `wayf` is the URL of the WAYF
+    Page, `accept_dialog` the path of the dialog that accepts invites, "" when they are off.
     """
 
     authority: Authority
@@ -36,6 +40,7 @@ class Ours:
     wants_exchange: bool
     invites: bool
     wayf: str
+    accept_dialog: str
     wants_invite: bool
     has_allowlist: bool
     has_denylist: bool
@@ -74,7 +79,8 @@ def from_config(settings: config.Config) -> Ours:
         wants_signatures=settings.signatures.required,
         wants_exchange=settings.sharing.require_exchange,
         invites=settings.invites.enabled,
-        wayf="",
+        wayf=f"{public.origin}{settings.pages_path}{WAYF_PATH}" if _has_wayf(settings) else "",
+        accept_dialog=f"{settings.pages_path}{ACCEPT_PATH}" if settings.invites.enabled else "",
         wants_invite=settings.sharing.require_invite,
         has_allowlist=settings.policy.default == "deny",
         has_denylist=bool(settings.policy.deny),
@@ -109,11 +115,14 @@ def describe(ours: Ours, cavage: SigningKey | None = None) -> Discovery:
         capabilities=frozenset(
             {"exchange-token", "http-sig", "notifications", "protocol-object", "webdav-uri"}
             | ({"invites"} if ours.invites else set())
+            | ({"invite-wayf"} if ours.wayf else set())
             | ({"enforce-mfa"} if ours.honours_mfa and ours.receives else set())
         ),
         criteria=frozenset(name for name, wanted in criteria.items() if wanted),
         token_end_point=ours.token_end_point,
         jwks_uri=f"{ours.origin}{JWKS_PATH}",
+        # A path, as 5.3 says; who wants a URL resolves it on this very server (C-17).
+        invite_accept_dialog=ours.accept_dialog,
         public_key=PublishedKey(cavage.kid, cavage.public_pem()) if cavage else None,
     )
 
@@ -122,6 +131,10 @@ def _protocols(ours: Ours) -> dict[str, object]:
     """What entry of resourceTypes offers; the object of API 1.4 only where that is wanted."""
     webdav = {"webdav": f"/{'/'.join(ours.shares)}/"}
     return webdav | ({"webdav-receive": {"uri": "relative"}} if ours.webdav_receive else {})
+
+
+def _has_wayf(settings: config.Config) -> bool:
+    return settings.invites.enabled and settings.invites.wayf
 
 
 def _segments(path: str) -> tuple[str, ...]:

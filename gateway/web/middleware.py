@@ -94,6 +94,7 @@ class Limits:
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
         self._items = {
             "ocm": RateLimitItemPerMinute(settings.limits.ocm_requests_per_minute),
+            "wayf": RateLimitItemPerMinute(settings.limits.wayf_requests_per_minute),
             "login": RateLimitItemPerMinute(settings.limits.failed_logins_per_minute),
         }
 

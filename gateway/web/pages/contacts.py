@@ -7,6 +7,7 @@ from gateway.model import InviteState
 from gateway.ocm.invites import parse_invite
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.inviting import Inviting
+from gateway.sharing.messages import qr_address
 from gateway.web.languages import N_
 from gateway.web.pages.share import end_of_day
 from gateway.web.routes import Routes
@@ -54,8 +55,14 @@ def contacts(pages: Pages, book: Contacts, inviting: Inviting) -> Routes:
 
     async def get_invite(view: View) -> web.StreamResponse:
         one = await inviting.by_id(view.query("id"), sender=view.user.name)
+        text, link = inviting.string_of(one), inviting.link_of(one)
         return view.render(
-            "invite.html", one=one, states=STATES, text=inviting.string_of(one), link="", qr=""
+            "invite.html",
+            one=one,
+            states=STATES,
+            text=text,
+            link=link,
+            qr=qr_address(link) if link else "",
         )
 
     async def post_invite(view: View) -> web.StreamResponse:
@@ -74,7 +81,7 @@ def contacts(pages: Pages, book: Contacts, inviting: Inviting) -> Routes:
                     view.say(view.gettext("The invite was withdrawn."))
                 case "renew":
                     await inviting.renew(one, sender=name)
-                    view.say(view.gettext("Here is a new one; the old one is void."))
+                    view.say(view.gettext("The invite lasts anew."))
                     return view.redirect(f"/invites/invite?id={one}")
                 case "accept":
                     met = await inviting.accept_invite(name, parse_invite(view.field("text")))
