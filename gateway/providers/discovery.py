@@ -14,7 +14,7 @@ from cachetools import TTLCache
 from yarl import URL
 
 from gateway import metrics
-from gateway.errors import GatewayError, Malformed, ProviderFailed, ProviderRefused
+from gateway.errors import GatewayError, Malformed, ProviderFailed, ProviderRefused, ProviderTimeout
 from gateway.model import Authority
 from gateway.ocm import discovery
 from gateway.ocm.discovery import Discovery
@@ -23,6 +23,8 @@ from gateway.transport import Guarded
 PATHS = ("/.well-known/ocm", "/ocm-provider", "/ocm-provider/")
 _DOCUMENT_BYTES = 256 * 1024
 _MANY = 2000
+_MOST_LATE = 2
+"""How often a server may answer too late before it is given up."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -92,12 +94,16 @@ class Discoveries:
     async def _first_of(self, provider: Authority) -> Found:
         failures = []
         for scheme in self._guarded.schemes(provider):
+            late = 0
             for path in PATHS:
                 url = f"{scheme}://{provider}{path}"
                 try:
                     return Found(await self._fetch(provider, url), url, self._clock())
                 except (ProviderFailed, Malformed) as error:
                     failures.append(f"{url}: {error.explanation}")
+                    late += isinstance(error, ProviderTimeout)
+                if late == _MOST_LATE:
+                    break
         raise ProviderFailed(
             f"{provider} does not speak OCM, or cannot be reached", detail="; ".join(failures)
         )

@@ -152,7 +152,11 @@ class Leaving:
                     connection,
                     received.id,
                     ReceivedState.UNSHARED,
-                    out_of=(ReceivedState.PENDING, ReceivedState.ACCEPTED),
+                    out_of=(
+                        ReceivedState.PENDING,
+                        ReceivedState.ACCEPTED,
+                        ReceivedState.UNAVAILABLE,
+                    ),
                 )
         opens = tuple(state for state in SentState if state.opens)
         for sent in self._state.sent.all(connection, contact.user):

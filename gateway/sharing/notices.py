@@ -36,16 +36,15 @@ async def tell(
 ) -> None:
     """Send one notification; one to a server that takes none is done already (draft 03, 7).
 
-    `shared_secret` and `recipient` (without the host) are the share's, for servers that know it by
-    them and by no signature.
+    `shared_secret` and `recipient` (without the host) are the share's, for servers that find it by
+    them; the secret is "" where it is not to be told: while it can be exchanged for tokens.
     """
     others.doorkeeper.admit_provider(provider)
     discovery = await others.discoveries.discover(provider)
     speech = await others.dialects.speech(provider, discovery)
     if not takes_notices(speech.dialect, discovery):
         return
-    exchanges = discovery.exchanges_tokens and speech.dialect.exchanges
-    worded = _worded(notice, speech.dialect.notice, "" if exchanges else shared_secret, recipient)
+    worded = _worded(notice, speech.dialect.notice, shared_secret, recipient)
     if worded is None:
         return
     reply = await others.client.post(
@@ -64,7 +63,7 @@ def _worded(
     """The notification as a server of that kind reads it; None for one that it does not know.
 
     Those that are not about a share stay as the drafts have them. The secret goes only to servers
-    that know no other proof, and that exchange no tokens for it.
+    that want it.
     """
     more: dict[str, object] = {}
     if notice.notification_type not in _MESSAGES:

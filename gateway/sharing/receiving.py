@@ -347,7 +347,7 @@ class Receiving:
                 self._others,
                 share.sending_server,
                 notice,
-                shared_secret=share.shared_secret,
+                shared_secret="" if share.must_exchange_token else share.shared_secret,
                 recipient=share.recipient,
             )
         except ProviderRefused as error:

@@ -318,7 +318,7 @@ class Sending:
             self._others,
             share.receiving_server,
             notice,
-            shared_secret=share.shared_secret,
+            shared_secret=share.shared_secret,  # which opens nothing any more
             recipient=parse_address(share.share_with).identifier,
         )
 

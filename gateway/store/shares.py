@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, insert, or_, select, update
 
 from gateway.errors import NotFound
 from gateway.model import (
@@ -274,7 +274,8 @@ class ReceivedShares:
         """Shares to look at: of unknown kind, doubted, or not looked at since a time."""
         table = received_shares.c
         unknown = and_(table.checked_at.is_(None), table.uri == "", table.resource_type == "file")
-        old = func.coalesce(table.checked_at, table.received_at) < checked_before
+        never = and_(table.checked_at.is_(None), table.received_at < checked_before)
+        old = or_(table.checked_at < checked_before, never)
         query = (
             select(received_shares)
             .where(table.state.in_((ReceivedState.ACCEPTED, ReceivedState.UNAVAILABLE)))

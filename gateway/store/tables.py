@@ -90,6 +90,7 @@ received_shares = Table(
     UniqueConstraint("sending_server", "provider_id"),
     UniqueConstraint("recipient", "folder"),
     Index("received_shares_by_recipient", "recipient", "received_at"),
+    Index("received_shares_by_check", "checked_at", "received_at"),
 )
 
 outbox = Table(

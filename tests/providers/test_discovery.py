@@ -82,6 +82,15 @@ async def test_a_place_that_takes_too_long_leads_to_the_old_one(opened, peer):
     assert len(peer.requests(OLD)) == 1
 
 
+async def test_a_server_that_takes_too_long_everywhere_is_asked_twice(opened, peer):
+    gateway = await opened(limits={"provider_seconds": 1})
+    for what in (WELL_KNOWN, OLD, f"{OLD}/"):
+        peer.on(what, Answer(body=peer.document, seconds=1.2))
+    with pytest.raises(ProviderFailed):
+        await discover(gateway, peer)
+    assert len(peer.seen) == 2
+
+
 async def test_a_server_at_neither_place_is_none(gateway, peer):
     peer.on(WELL_KNOWN, Answer(404))
     with pytest.raises(ProviderFailed) as caught:

@@ -368,11 +368,16 @@ async def test_old_servers_are_told_with_the_secret(lax, peer):
     assert peer.requests(NOTICES)[-1].json()["notification"]["sharedSecret"] == sent.shared_secret
 
 
-async def test_who_exchanges_tokens_is_never_told_the_secret(gateway, peer):
+async def test_a_secret_that_is_to_be_exchanged_is_told_to_nobody_while_it_is_good(gateway, peer):
     speaks(peer, "/public.php/webdav/", capabilities=["exchange-token", "http-sig"])
     share = await receive_share(peer, gateway)
     assert len(peer.requests(NOTICES)) == 1
     assert share.shared_secret.encode() not in peer.requests(NOTICES)[0].body
+    sent = await create_share(gateway, peer)
+    assert sent.must_exchange_token
+    await gateway.sending.revoke(sent.provider_id)
+    # Nextcloud finds the share by it, and it opens nothing any more.
+    assert peer.requests(NOTICES)[-1].json()["notification"]["sharedSecret"] == sent.shared_secret
 
 
 async def test_ocis_is_told_of_withdrawals_alone_and_for_whom(gateway, peer):
