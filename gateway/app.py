@@ -294,7 +294,9 @@ def public_server(gateway: Gateway) -> web.Server:
         bodies,
     )
     old = OldAddresses(settings.dialects, ours, gateway.receiving, federation.read)
-    routes = federation.routes() | old.routes() | _pages(gateway, limits, bodies)
+    sessions = Sessions(settings, gateway.state, gateway.clock, named.from_config(settings))
+    pages = Pages(settings, ours, gateway.state.vault, sessions)
+    routes = federation.routes() | old.routes() | _pages(gateway, pages, limits, bodies)
     rest = PassThrough(settings, gateway.storage.send) if settings.storage.pass_through else None
     dispatch = dispatcher(
         routes,
@@ -306,6 +308,7 @@ def public_server(gateway: Gateway) -> web.Server:
         if settings.public.fast_lane
         else None,
         rest=rest,
+        lost=pages.lost,
     )
     # What aiohttp refuses by itself, such as malformed HTTP, need not tell its version.
     setattr(web_response, "SERVER_SOFTWARE", SERVER)  # noqa: B010 - not exported
@@ -319,12 +322,10 @@ def public_server(gateway: Gateway) -> web.Server:
     )
 
 
-def _pages(gateway: Gateway, limits: Limits, bodies: Bodies) -> Routes:
+def _pages(gateway: Gateway, pages: Pages, limits: Limits, bodies: Bodies) -> Routes:
     """The pages for people."""
-    settings, state, ours = gateway.settings, gateway.state, gateway.ours
-    sessions = Sessions(settings, state, gateway.clock, named.from_config(settings))
-    pages = Pages(settings, ours, state.vault, sessions)
-    store = Files(gateway.storage, gateway.visiting, LockSeal(state.vault.lock_key))
+    settings, ours = gateway.settings, gateway.ours
+    store = Files(gateway.storage, gateway.visiting, LockSeal(gateway.state.vault.lock_key))
     upload_bytes = settings.limits.upload_bytes
     tree = f"{ours.origin}/{'/'.join(ours.received)}/"
     routes = (

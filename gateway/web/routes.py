@@ -45,10 +45,12 @@ def dispatcher(
     *,
     lane: Lane | None = None,
     rest: Door | None = None,
+    lost: Handler | None = None,
 ) -> Handler:
     """The one handler of the public listener.
 
-    `lane` is asked first; what is nobody's goes to `rest`, or is not found.
+    `lane` is asked first; what is nobody's goes to `rest`, or is not found: then `lost` tells
+    people in a browser.
     """
 
     async def dispatch(request: web.BaseRequest) -> web.StreamResponse:
@@ -69,6 +71,8 @@ def dispatcher(
         route = routes.get(encode_path(path.segments) or "/")
         if route is None and rest:
             return await rest(request, path)
+        if route is None and lost and "text/html" in request.headers.get("Accept", ""):
+            return await lost(request)
         if route is None:
             raise NotFound("there is nothing here")
         visit.route, visit.manner = route.name, route.manner

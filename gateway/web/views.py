@@ -40,7 +40,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from gateway.config import Config
-from gateway.errors import GatewayError, Malformed, Refused, Unavailable
+from gateway.errors import GatewayError, Malformed, NotFound, Refused, Unavailable
 from gateway.model import User
 from gateway.sharing.ours import Ours
 from gateway.store.vault import Vault
@@ -214,6 +214,15 @@ class Pages:
         """The routes of some pages."""
         self._menu += [page for page in pages if page.menu]
         return {self.url(page.path).rstrip("/") or "/": self._route(page) for page in pages}
+
+    async def lost(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Somebody in a browser came to an address that is nobody's."""
+        visit_of(request).manner = Manner.PAGE
+
+        async def nothing(_: View) -> web.StreamResponse:
+            raise NotFound("there is nothing here")
+
+        return await self._handler(Page("/", "page.lost", public=True), nothing)(request)
 
     def _route(self, page: Page) -> Route:
         functions = {"GET": page.get, "POST": page.post}
