@@ -45,6 +45,20 @@ def parse_address(text: str) -> Address:
     return Address(identifier, authority(host))
 
 
+def local_part(identifier: str, provider: Authority) -> str:
+    """An identifier without the name of its own server behind it.
+
+    Reva writes a userID as `id@https://host`; ownCloud Infinite Scale names the identity provider
+    in it, which often is the same host: `id@host` in invites, `id@host@host` in shares.
+    """
+    local, _, host = identifier.rpartition("@")
+    try:
+        same = authority(host.removeprefix("https://")) == provider
+    except Malformed:
+        same = False
+    return local if local and same else identifier
+
+
 def authority(text: str) -> Authority:
     """host or host:port in its canonical spelling (RFC 3986 3.2.2, 3.2.3). Raises Malformed.
 

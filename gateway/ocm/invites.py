@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from gateway.errors import Malformed
 from gateway.model import Authority
 from gateway.ocm import json
-from gateway.ocm.address import authority
+from gateway.ocm.address import authority, local_part
 from gateway.ocm.json import encodable, has_control
 from gateway.ocm.wire import AcceptanceMembers, PersonMembers
 
@@ -122,17 +122,7 @@ def person_members(person: Person) -> dict[str, object]:
 
 
 def _person(members: PersonMembers, provider: Authority) -> Person:
-    return Person(_identifier(members.user_id, provider), members.email, members.name.strip())
-
-
-def _identifier(user_id: str, provider: Authority) -> str:
-    """A userID without the server's own name behind it, where Reva writes `id@https://host`."""
-    identifier, _, host = user_id.rpartition("@")
-    try:
-        same = authority(host.removeprefix("https://")) == provider
-    except Malformed:
-        same = False
-    return identifier if identifier and same else user_id
+    return Person(local_part(members.user_id, provider), members.email, members.name.strip())
 
 
 def _faults(error: ValidationError) -> tuple[tuple[str, str], ...]:

@@ -38,7 +38,7 @@ from gateway.model import (
     User,
 )
 from gateway.ocm import legacy, shares, urls
-from gateway.ocm.address import parse_address
+from gateway.ocm.address import local_part, parse_address
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.ocm.shares import NewShare, WebDav
 from gateway.providers.identity import claimed
@@ -126,7 +126,7 @@ class Receiving:
                 contacts.find,
                 user=recipient.name,
                 provider=new.sender.authority,
-                user_id=new.sender.identifier,
+                user_id=local_part(new.sender.identifier, new.sender.authority),
             )
         )
         if new.sender.authority != new.sending_server:
@@ -363,7 +363,7 @@ def _contact(share: ReceivedShare, now: int) -> Contact:
     return Contact(
         id=str(uuid.uuid4()),
         user=share.recipient,
-        user_id=sender.identifier,
+        user_id=local_part(sender.identifier, sender.authority),
         provider=sender.authority,
         name=share.sender_display_name,
         email="",

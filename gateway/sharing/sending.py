@@ -34,7 +34,7 @@ from gateway.model import (
     SentState,
 )
 from gateway.ocm import legacy
-from gateway.ocm.address import Address, parse_address
+from gateway.ocm.address import Address, local_part, parse_address
 from gateway.ocm.discovery import Discovery
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.ocm.shares import NewShare
@@ -236,7 +236,7 @@ class Sending:
                 contacts.find,
                 user=share.owner,
                 provider=recipient.authority,
-                user_id=recipient.identifier,
+                user_id=local_part(recipient.identifier, recipient.authority),
             )
         )
         if contact is None or contact.source is not ContactSource.INVITE:

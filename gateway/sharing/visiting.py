@@ -145,8 +145,8 @@ class Visiting:
         """
         share = way.share
         if status in (401, 404, 410):
-            if not way.target.rel and share.received_at + _SETTLING_SECONDS < self._clock():
-                await self._move(share, ReceivedState.UNAVAILABLE)
+            if not way.target.rel:
+                await self._miss(share)
             return
         if status >= 400:
             return
@@ -161,8 +161,13 @@ class Visiting:
 
         Older servers call folders files too. Raises what `way` does, and the errors of storages.
         """
-        way = await self.way(share, ())
-        stat = await self._stat(way)
+        try:
+            way = await self.way(share, ())
+            stat = await self._stat(way)
+        except ProviderRefused as error:
+            if error.answered:  # no token for its secret any more
+                await self._miss(share)
+            raise
         if stat is None or not stat.exists:
             await self.saw(way, 401 if stat is None else 404)
             raise NotFound("the other server does not have this share any more")
@@ -189,6 +194,11 @@ class Visiting:
             except CredentialRefused:
                 following = await self.another(way)
         return None
+
+    async def _miss(self, share: ReceivedShare) -> None:
+        """Not there; a young share may not be there yet."""
+        if share.received_at + _SETTLING_SECONDS < self._clock():
+            await self._move(share, ReceivedState.UNAVAILABLE)
 
     async def _move(self, share: ReceivedShare, state: ReceivedState) -> None:
         both = (ReceivedState.ACCEPTED, ReceivedState.UNAVAILABLE)
