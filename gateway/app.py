@@ -19,7 +19,9 @@ from gateway.httpsig.message import Profile
 from gateway.logs import event
 from gateway.mail import Mail
 from gateway.ocm.address import authority
-from gateway.policy import doorkeeper
+from gateway.policy import sources
+from gateway.policy.doorkeeper import Doorkeeper
+from gateway.policy.ledger import Ledger
 from gateway.providers.client import ProviderClient
 from gateway.providers.dialects import Dialects
 from gateway.providers.directories import Directories
@@ -96,6 +98,7 @@ class Gateway:
     state: State
     ring: Ring
     others: Others
+    ledger: Ledger
     storage: Storage
     parties: Parties
     access: Access
@@ -124,7 +127,8 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         await ring.complete()
         registry = Registry(state.database, settings.trust, clock)
         await registry.load()
-        keeper = doorkeeper.from_config(settings.policy, registry)
+        ledger = Ledger(state.database, clock, **dict(settings.policy.decisions))
+        keeper = Doorkeeper(sources.from_config(settings.policy), registry, ledger, clock)
         testing = TestingHosts(frozenset(authority(host) for host in settings.testing.hosts))
         guarded = Guarded(testing, keeper.admit_provider)
         anywhere = Guarded(testing, lambda _: None)
@@ -133,8 +137,11 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
             outbox = Outbox(state, settings.outbox, clock)
             others = _others(settings, guarded, keeper, registry, ring, state, outbox, clock)
             directories = Directories(settings.directories, anywhere, state.database, clock)
-            yield _joined(settings, ours, state, ring, others, directories, way, outbox, clock)
+            yield _joined(
+                settings, ours, state, ring, others, ledger, directories, way, outbox, clock
+            )
         finally:
+            await ledger.close()
             await guarded.close()
             await anywhere.close()
             await way.close()
@@ -152,7 +159,7 @@ def _place(state: config.State) -> Path | PostgresAddress:
 def _others(
     settings: Config,
     guarded: Guarded,
-    keeper: doorkeeper.Doorkeeper,
+    keeper: Doorkeeper,
     registry: Registry,
     ring: Ring,
     state: State,
@@ -201,6 +208,7 @@ def _joined(
     state: State,
     ring: Ring,
     others: Others,
+    ledger: Ledger,
     directories: Directories,
     way: Pool,
     outbox: Outbox,
@@ -231,6 +239,7 @@ def _joined(
         state=state,
         ring=ring,
         others=others,
+        ledger=ledger,
         storage=storage,
         parties=parties,
         access=access,
@@ -357,6 +366,7 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
     runners: list[web.BaseRunner] = []
     tasks = [
         asyncio.create_task(gateway.outbox.work()),
+        asyncio.create_task(gateway.ledger.work()),
         asyncio.create_task(gateway.directories.work()),
         asyncio.create_task(gateway.probing.work()),
         asyncio.create_task(_sweep(gateway)),

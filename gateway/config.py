@@ -104,7 +104,15 @@ def _host(value: str) -> str:
     return value
 
 
+_FINER_NAME = re.compile(
+    r"everyone|@\S+|dir:\S+|all-below:\S+|[0-9A-Fa-f:.]+/\d+|(?=.*[A-Za-z])(?!\*\.)[^:/]*[*?][^:/]*"
+)
+"""Names of servers that `policy/names.py` reads: sets, directories, networks, patterns."""
+
+
 def _domain_pattern(value: str) -> str:
+    if _FINER_NAME.fullmatch(value):
+        return value
     if value.startswith("*."):
         if ":" in value:
             raise ValueError(f"{value!r} has a port; a suffix stands for every port")
@@ -515,12 +523,45 @@ class Tokens(Section):
     lifetime_seconds: int = Field(default=300, ge=1, le=86400)
 
 
+class Decisions(Section):
+    """How long it can be explained what policy decided."""
+
+    keep: int = Field(default=10_000, ge=100, le=1_000_000)
+    days: int = Field(default=30, ge=1)
+
+
+class Bundle(Section):
+    """A policy that is made elsewhere, for many gateways."""
+
+    url: WebUrl | None = None
+    key_file: FilePath | None = None
+    poll_seconds: int = Field(default=60, ge=1, le=86_400)
+    stale_hours: int = Field(default=24, ge=1)
+
+    @model_validator(mode="after")
+    def _pinned(self) -> "Bundle":
+        if self.url and self.key_file is None:
+            raise ValueError("url needs key_file: a bundle is believed for its signature only")
+        return self
+
+
 class Policy(Section):
-    """Who may federate. Deny wins; an empty allow list allows nobody under `default: deny`."""
+    """Who may federate. Deny wins; an empty allow list allows nobody under `default: deny`.
+
+    What `sets`, `groups`, `rules` and the `files` mean is said in `policy/language.py`, which
+    checks them when they are taken in.
+    """
 
     default: Literal["allow", "deny"]
     allow: tuple[DomainPattern, ...] = ()
     deny: tuple[DomainPattern, ...] = ()
+    sets: dict[str, tuple[str, ...]] = {}
+    groups: dict[str, tuple[str, ...]] = {}
+    rules: tuple[dict[str, Any], ...] = ()
+    files: tuple[FilePath, ...] = ()
+    shadow: FilePath | None = None
+    bundle: Bundle = Bundle()
+    decisions: Decisions = Decisions()
 
 
 class Limits(Section):

@@ -21,10 +21,12 @@ class GatewayError(Exception):
     """Something went wrong that we can name.
 
     `message` is for the caller, `detail` for the operator, `code` is stable and machine-readable.
+    `decision` is the id under which the operator finds why policy said no.
     """
 
     status = 500
     code = "INTERNAL"
+    decision = ""
 
     def __init__(self, message: str, *, detail: str = "", retry_after: int | None = None) -> None:
         super().__init__(message)

@@ -18,6 +18,8 @@ _SECRET = ("authorization", "cookie", "password", "secret", "token", "code")
 
 REQUEST: ContextVar[str] = ContextVar("request", default="")
 """The id of the request that the current task answers; it stands in each of its events."""
+ADDRESS: ContextVar[str] = ContextVar("address", default="")
+"""The network address that the request of the current task came from."""
 
 _logger = structlog.get_logger()
 _lowest: int = logging.DEBUG

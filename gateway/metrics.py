@@ -24,6 +24,11 @@ signatures = Counter(
 policy_verdicts = Counter(
     "ocm_policy_verdicts", "Verdicts of the policy on other servers.", ["outcome", "rule"]
 )
+policy_shadow = Counter(
+    "ocm_policy_shadow_changes",
+    "Decisions that the rehearsed policy would make differently.",
+    ["live", "shadow"],
+)
 provider_requests = Counter(
     "ocm_provider_requests", "Requests sent to other servers.", ["purpose", "result"]
 )
@@ -70,14 +75,14 @@ def count_request(route: str, method: str, status: int) -> None:
     _requests_of(route, method, status).inc()
 
 
-@lru_cache(16)
-def _verdicts_of(allowed: bool, rule: str) -> Counter:
-    return policy_verdicts.labels("allow" if allowed else "deny", rule)
+@lru_cache(64)
+def _verdicts_of(outcome: str, rule: str) -> Counter:
+    return policy_verdicts.labels(outcome, rule)
 
 
-def count_verdict(allowed: bool, rule: str) -> None:
+def count_verdict(outcome: str, rule: str) -> None:
     """Count a verdict of the policy."""
-    _verdicts_of(allowed, rule).inc()
+    _verdicts_of(outcome, rule).inc()
 
 
 def exposition() -> bytes:

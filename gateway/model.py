@@ -69,6 +69,7 @@ class ReceivedState(StrEnum):
     UNAVAILABLE = "unavailable"  # accepted, and its server does not have it now
     DECLINED = "declined"
     UNSHARED = "unshared"  # by the other side
+    QUARANTINED = "quarantined"  # held for the operator; its recipient does not see it yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,3 +419,26 @@ class Session:
     acr: str = ""
     amr: tuple[str, ...] = ()
     agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What policy decided, and why.
+
+    `shadow` is what the rehearsed policy would have done, "" for the same; `policy` names the text
+    of the rules that held; `request` is the id of the request that asked; `chain` is the whole
+    explanation as JSON.
+    """
+
+    id: str
+    at: int
+    action: str
+    provider: Authority
+    user: str
+    outcome: str
+    rule: str
+    reason: str
+    shadow: str
+    policy: str
+    request: str
+    chain: str

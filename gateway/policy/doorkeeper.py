@@ -1,57 +1,262 @@
-"""The policy in force: judges, counts and refuses."""
+"""The policy in force: decides, counts, writes down and refuses.
 
-from gateway import config, metrics
-from gateway.errors import Refused
-from gateway.model import Authority
-from gateway.ocm.address import authority
-from gateway.policy.rules import Rules, Verdict, compile_rules, judge
+One way for everybody: facts in, a ruling out. Looks at a server alone, and at a share that is open
+already, are remembered until the policy changes, so that the data plane pays a look-up.
+"""
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from gateway import metrics
+from gateway.errors import GatewayError, Refused, TooMany, Unsigned
+from gateway.logs import ADDRESS, REQUEST, event
+from gateway.model import Authority, Decision, Standing
+from gateway.policy.explaining import chain
+from gateway.policy.facts import Action, Facts, Limits, Outcome, Verdict
+from gateway.policy.ledger import Ledger
+from gateway.policy.rules import Policy, judge
 from gateway.providers.registry import Registry
 
+_Key = tuple[Authority, Action, str, str]
+"""Server, action, share if any, caller's address if it matters."""
+
 _MANY = 10_000
+_SAME_SECONDS = 60
+"""How long one refusal of a server, asked about again and again, keeps its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The rules that hold, and those that are rehearsed. `version` names their text."""
+
+    policy: Policy
+    version: str = ""
+    groups: Mapping[str, frozenset[str]] | None = None
+    shadow: Policy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What was decided, under which id; "" for what is not written down."""
+
+    id: str
+    verdict: Verdict
+
+    @property
+    def limits(self) -> Limits:
+        """Within which it is allowed."""
+        return self.verdict.limits
 
 
 class Doorkeeper:
     """Asked before anything is sent to a server or taken from one."""
 
-    def __init__(self, rules: Rules, registry: Registry | None = None) -> None:
-        """The registry knows whom the operator has blocked."""
-        self._rules = rules
+    def __init__(
+        self,
+        in_force: InForce,
+        registry: Registry | None = None,
+        ledger: Ledger | None = None,
+        clock: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """The registry knows whom the operator has blocked, the ledger keeps what was decided."""
+        self._in_force = in_force
         self._registry = registry
-        self._verdicts: dict[Authority, Verdict] = {}
+        self._ledger = ledger
+        self._clock = clock
+        self.generation = 0
+        self._known: dict[_Key, Verdict] = {}
+        self._refused: dict[_Key, tuple[str, int]] = {}
+        self._rates: dict[tuple[Authority, str], tuple[int, int]] = {}
 
-    def judge(self, provider: Authority) -> Verdict:
-        """The verdict on a server, without counting it."""
-        verdict = self._verdicts.get(provider)
-        if verdict is None:
-            verdict = judge(provider, self._rules)
-            if len(self._verdicts) >= _MANY:
-                self._verdicts.clear()
-            self._verdicts[provider] = verdict
-        return verdict
+    @property
+    def in_force(self) -> InForce:
+        """What holds now."""
+        return self._in_force
 
-    def admit_provider(self, provider: Authority) -> None:
-        """Return if we federate with that server, raise Refused if not."""
-        if self._registry:
-            self._registry.admit(provider)
-        verdict = self.judge(provider)
-        metrics.count_verdict(verdict.allowed, verdict.rule)
-        if not verdict.allowed:
-            raise Refused("this server does not federate with yours", detail=verdict.reason)
+    def adopt(self, in_force: InForce) -> None:
+        """From now on these rules hold, all of them at once."""
+        self._in_force = in_force
+        self.forget()
+
+    def forget(self) -> None:
+        """Decide everything anew: the rules, or what the operator says of a server, changed."""
+        self.generation += 1
+        self._known.clear()
+        self._refused.clear()
+
+    def judge(self, provider: Authority, action: Action = Action.DISCOVER) -> Verdict:
+        """The verdict on a server as far as nothing else is known; not counted or written down."""
+        return self.weigh(Facts(action, provider))
+
+    def weigh(self, facts: Facts) -> Verdict:
+        """What would be decided of these facts; not counted or written down."""
+        return self._blocked(facts.provider) or judge(self.completed(facts), self._in_force.policy)
+
+    def completed(self, facts: Facts) -> Facts:
+        """The facts with what is known besides: the caller, the user's groups, the time."""
+        groups = self._in_force.groups or {}
+        return replace(
+            facts,
+            address=facts.address or ADDRESS.get(),
+            groups=facts.groups | groups.get(facts.user, frozenset()),
+            at=facts.at or self._clock(),
+        )
+
+    def admit_provider(self, provider: Authority, action: Action = Action.DISCOVER) -> None:
+        """Return unless nothing that may yet become known could allow this with that server.
+
+        Raises Refused. Asked first, before anything is fetched.
+        """
+        self._admit_known((provider, action, "", self._caller()), Facts(action, provider))
+
+    def admit_share(
+        self, provider: Authority, action: Action, share: str, facts: Callable[[], Facts]
+    ) -> Limits:
+        """The limits within which a share may be used; Refused when it may not be, or no more.
+
+        `share` is its id, with which its facts do not change. Asked for every WebDAV request.
+        """
+        key = (provider, action, share, self._caller())
+        verdict = self._known.get(key)
+        blocked = self._registry is not None and (
+            self._registry.standing(provider) is Standing.BLOCKED
+        )
+        if verdict is None or blocked or not verdict.allowed or verdict.limits.rate_per_minute:
+            return self._admit_known(key, facts())
+        metrics.count_verdict("allow", verdict.kind)
+        return verdict.limits
+
+    def decide(self, facts: Facts) -> Ruling:
+        """Decide, count and write down. Raises nothing."""
+        facts = self.completed(facts)
+        verdict = self.weigh(facts)
+        metrics.count_verdict(verdict.outcome.word, verdict.kind)
+        return Ruling(self._write_down(facts, verdict), verdict)
+
+    def admit(self, facts: Facts) -> Ruling:
+        """As `decide`; raises Refused, Unsigned or TooMany for what is not allowed at once.
+
+        A share that is offered to us may be held for review; so that is left to the caller.
+        """
+        ruling = self.decide(facts)
+        held = ruling.verdict.outcome is Outcome.QUARANTINE and facts.action is Action.SHARE_IN
+        if not ruling.verdict.allowed and not held:
+            raise refusal(ruling)
+        self._count_rate(facts.provider, ruling.verdict, ruling.id)
+        return ruling
+
+    def _admit_known(self, key: _Key, facts: Facts) -> Limits:
+        verdict = None if self._in_force.policy.timed else self._known.get(key)
+        if verdict is None or self._blocked(facts.provider):
+            facts = self.completed(facts)
+            verdict = self.weigh(facts)
+            if len(self._known) >= _MANY:
+                self._known.clear()
+            self._known[key] = verdict
+            self._compare(facts, verdict)
+        metrics.count_verdict(verdict.outcome.word, verdict.kind)
+        held = verdict.outcome is Outcome.QUARANTINE and facts.action is Action.SHARE_IN
+        if not verdict.allowed and not held:
+            raise refusal(Ruling(self._once(key, facts, verdict), verdict))
+        self._count_rate(facts.provider, verdict, "")
+        return verdict.limits
+
+    def _once(self, key: _Key, facts: Facts, verdict: Verdict) -> str:
+        """The id of a refusal; the same for a while, so that a stranger cannot fill the ledger."""
+        now = self._clock()
+        known, until = self._refused.get(key, ("", 0))
+        if known and now < until:
+            return known
+        if len(self._refused) >= _MANY:
+            self._refused.clear()
+        decision_id = self._write_down(self.completed(facts), verdict)
+        self._refused[key] = decision_id, now + _SAME_SECONDS
+        return decision_id
+
+    def _write_down(self, facts: Facts, verdict: Verdict) -> str:
+        decision_id = secrets.token_hex(8)
+        shadow = self._compare(facts, verdict)
+        event(
+            "policy.decided",
+            level="debug" if verdict.allowed else "info",
+            decision=decision_id,
+            action=facts.action.value,
+            provider=facts.provider,
+            outcome=verdict.outcome.word,
+            rule=verdict.rule,
+            reason=verdict.reason,
+        )
+        if self._ledger:
+            steps = chain(facts, self._in_force.policy, verdict)
+            self._ledger.write(
+                Decision(
+                    id=decision_id,
+                    at=facts.at,
+                    action=facts.action.value,
+                    provider=facts.provider,
+                    user=facts.user,
+                    outcome=verdict.outcome.word,
+                    rule=verdict.rule,
+                    reason=verdict.reason,
+                    shadow=shadow,
+                    policy=self._in_force.version,
+                    request=REQUEST.get(),
+                    chain=json.dumps(steps),
+                )
+            )
+        return decision_id
+
+    def _compare(self, facts: Facts, verdict: Verdict) -> str:
+        """What the rehearsed policy would have done, where that is something else."""
+        if self._in_force.shadow is None or verdict.kind == "blocked":
+            return ""
+        rehearsed = judge(facts, self._in_force.shadow)
+        if (rehearsed.outcome, rehearsed.limits) == (verdict.outcome, verdict.limits):
+            return ""
+        metrics.policy_shadow.labels(verdict.outcome.word, rehearsed.outcome.word).inc()
+        return f"{rehearsed.outcome.word} by {rehearsed.rule}"
+
+    def _blocked(self, provider: Authority) -> Verdict | None:
+        if self._registry is None or self._registry.standing(provider) is not Standing.BLOCKED:
+            return None
+        return Verdict(Outcome.DENY, "blocked", "blocked", f"{provider} is blocked")
+
+    def _caller(self) -> str:
+        """The caller's address, where the rules ask for it."""
+        return ADDRESS.get() if self._in_force.policy.by_address else ""
+
+    def _count_rate(self, provider: Authority, verdict: Verdict, decision_id: str) -> None:
+        most = verdict.limits.rate_per_minute
+        if most is None:
+            return
+        minute = self._clock() // 60
+        began, count = self._rates.get((provider, verdict.rule), (minute, 0))
+        count = count + 1 if began == minute else 1
+        if len(self._rates) >= _MANY:
+            self._rates.clear()
+        self._rates[provider, verdict.rule] = minute, count
+        if count > most:
+            metrics.rate_limited.labels(scope="policy").inc()
+            error = TooMany(
+                f"the policy of this server allows {most} of these a minute", retry_after=60
+            )
+            error.decision = decision_id
+            raise error
 
 
-def from_config(policy: config.Policy, registry: Registry | None = None) -> Doorkeeper:
-    """The policy as configured, every entry in its canonical spelling."""
-    return Doorkeeper(
-        compile_rules(
-            policy.default,
-            [canonical(entry) for entry in policy.allow],
-            [canonical(entry) for entry in policy.deny],
-        ),
-        registry,
-    )
-
-
-def canonical(entry: str) -> str:
-    """An entry of a list of domains in its canonical spelling."""
-    star, _, name = entry.rpartition("*.")
-    return ("*." if entry.startswith("*.") else star) + authority(name)
+def refusal(ruling: Ruling) -> GatewayError:
+    """What somebody hears whom the policy does not let through: the id, and no inner detail."""
+    verdict = ruling.verdict
+    error: GatewayError
+    if verdict.lacks == "signed":
+        error = Unsigned(verdict.told, detail=verdict.reason)
+    elif verdict.told:
+        error = Refused(verdict.told, detail=verdict.reason)
+    elif verdict.outcome is Outcome.QUARANTINE:
+        error = Refused("this waits for the operator's approval", detail=verdict.reason)
+    else:
+        error = Refused("this server does not federate with yours", detail=verdict.reason)
+    error.decision = ruling.id
+    return error

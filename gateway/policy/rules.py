@@ -1,85 +1,187 @@
 """The rules: facts in, a verdict with its reason out.
 
-Deny wins. What is named nowhere gets the default, which the operator has to write down. An empty
-allow list allows nobody when the default is deny.
+Every rule whose conditions hold counts, so their order means nothing. Deny beats quarantine beats
+allow, and the limits of all that allow add up. Where no rule counts, the default does, which the
+operator has to write down. Layers: a local rule that allows or quarantines sets aside what the
+central ones allow or quarantine; a deny wins wherever it stands.
+
+A condition about something that is not known yet is "perhaps". A deny needs certainty; an allow is
+kept as long as it is possible. So a look at the policy before a signature was checked refuses only
+those whom nothing could save, and the same rules decide again when everything is known.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
-from gateway.model import Authority
+from gateway.policy.conditions import Condition, Fit, plain, proofs
+from gateway.policy.facts import HELD, NO_LIMITS, Action, Facts, Limits, Outcome, Verdict
+from gateway.policy.index import Index, build
+from gateway.policy.rule import Rule
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a server may federate with us, by which rule, and why in words.
+class Compiled:
+    """One rule, its conditions as functions, and whom it means."""
 
-    `rule` is one of deny, allow, default; bounded, so it can be a metric's label.
+    rule: Rule
+    plain: tuple[Condition, ...]
+    proofs: tuple[Condition, ...]
+    reach: frozenset[Action]
+
+    def fit(self, facts: Facts) -> Fit:
+        """Whether the rule counts, given that it means the server."""
+        action = facts.action
+        if action not in self.reach:
+            return Fit.NO
+        found = Fit.YES
+        for _, holds in self.plain:
+            one = holds(facts)
+            if one < found:
+                if one is Fit.NO:
+                    return one
+                found = one
+        if action not in self.rule.actions:
+            return found  # what a permission carries is not proven anew
+        for _, holds in self.proofs:
+            one = holds(facts)
+            if one < found:
+                if one is Fit.NO:
+                    return one
+                found = one
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """All the rules, ready to judge; made by `compile_policy`.
+
+    `timed`: some depend on the time. `by_address`: some depend on the caller's address.
     """
 
-    allowed: bool
-    rule: Literal["deny", "allow", "default"]
-    reason: str
+    default: Outcome
+    rules: tuple[Compiled, ...]
+    index: Index
+    timed: bool
+    by_address: bool
+
+    def candidates(self, facts: Facts) -> set[int]:
+        """The numbers of the rules that mean a server; exceptions are not looked at here."""
+        return self.index.candidates(facts)
 
 
-@dataclass(frozen=True, slots=True)
-class DomainList:
-    """Domains by name and by suffix.
-
-    An entry `host` stands for that host on every port, `host:port` for one port, `*.suffix` for
-    every host below the suffix and not for the suffix itself.
-    """
-
-    exact: frozenset[str]
-    suffixes: tuple[str, ...]
-
-    def find(self, provider: Authority) -> str | None:
-        """The entry that covers a server, if one does."""
-        host = _host(provider)
-        for name in (provider, host):
-            if name in self.exact:
-                return name
-        return next((f"*{suffix}" for suffix in self.suffixes if host.endswith(suffix)), None)
+def compile_policy(default: Outcome, rules: Iterable[Rule]) -> Policy:
+    """The rules, ready to judge."""
+    compiled = tuple(
+        Compiled(rule, tuple(plain(rule)), tuple(proofs(rule)), rule.reach) for rule in rules
+    )
+    return Policy(
+        default,
+        compiled,
+        build(one.rule for one in compiled),
+        timed=any(one.rule.hours for one in compiled),
+        by_address=any(
+            names.networks for one in compiled for names in one.rule.who + one.rule.but_not
+        ),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The whole policy."""
+def judge(facts: Facts, policy: Policy) -> Verdict:
+    """What the policy says of these facts."""
+    address = facts.address
+    counting: list[Rule] = []
+    held: list[Rule] = []
+    denying: Rule | None = None
+    for number in policy.candidates(facts):
+        one = policy.rules[number]
+        fit = one.fit(facts)
+        rule = one.rule
+        if fit is Fit.NO or (rule.but_not and rule.covers(facts.provider, address) is None):
+            continue
+        if rule.outcome is Outcome.DENY:
+            if fit is Fit.YES and (denying is None or rule.id < denying.id):
+                denying = rule
+        elif (
+            rule.outcome is Outcome.ALLOW
+            or facts.action not in rule.actions
+            or facts.action not in HELD
+        ):
+            counting.append(rule)
+        elif fit is Fit.YES:
+            held.append(rule)
+        elif not facts.settled:
+            counting.append(rule)
+    if denying is not None:
+        return _verdict(Outcome.DENY, denying, facts)
+    layer = min((rule.layer for rule in counting + held), default=0)
+    held = [rule for rule in held if rule.layer == layer]
+    counting = [rule for rule in counting if rule.layer == layer]
+    if held:
+        return _verdict(Outcome.QUARANTINE, min(held, key=_by_id), facts)
+    if not counting:
+        return _by_default(facts, policy)
+    limits = NO_LIMITS
+    for rule in counting:
+        limits = limits.with_(rule.limits)
+    return _within(_verdict(Outcome.ALLOW, min(counting, key=_by_id), facts, limits), facts)
 
-    default: Literal["allow", "deny"]
-    allow: DomainList
-    deny: DomainList
+
+def _verdict(outcome: Outcome, rule: Rule, facts: Facts, limits: Limits = NO_LIMITS) -> Verdict:
+    verb = {Outcome.ALLOW: "allowed", Outcome.DENY: "denied"}.get(outcome, "held for review")
+    entry = rule.covers(facts.provider, facts.address) or "?"
+    reason = f"{facts.provider} is {verb} by {rule.id} ({entry})"
+    if rule.comment:
+        reason += f": {rule.comment}"
+    return Verdict(outcome, outcome.word, rule.id, reason, limits, told=rule.public_comment)
 
 
-def compile_rules(
-    default: Literal["allow", "deny"], allow: Iterable[str], deny: Iterable[str]
-) -> Rules:
-    """Rules from entries in canonical spelling."""
-    return Rules(default, domain_list(allow), domain_list(deny))
+def _by_default(facts: Facts, policy: Policy) -> Verdict:
+    reason = (
+        f"no rule speaks of {facts.action.value} with {facts.provider}, "
+        f"and the default is {policy.default.word}"
+    )
+    return Verdict(policy.default, "default", "default", reason)
 
 
-def judge(provider: Authority, rules: Rules) -> Verdict:
-    """Whether we federate with a server."""
-    if entry := rules.deny.find(provider):
-        return Verdict(False, "deny", f"{provider} is denied by {entry}")
-    if entry := rules.allow.find(provider):
-        return Verdict(True, "allow", f"{provider} is allowed by {entry}")
-    allowed = rules.default == "allow"
+def _within(verdict: Verdict, facts: Facts) -> Verdict:
+    """The verdict, unless a limit that nothing can lift any more turns it."""
+    lacks = lacking(verdict.limits, facts)
+    if not lacks:
+        return verdict
+    words = _LACKS[lacks]
     return Verdict(
-        allowed, "default", f"{provider} is on no list and the default is {rules.default}"
+        Outcome.DENY,
+        "limit",
+        verdict.rule,
+        f"{verdict.reason}, but only if {words}",
+        verdict.limits,
+        lacks,
+        verdict.told or f"this server asks that {words}",
     )
 
 
-def domain_list(entries: Iterable[str]) -> DomainList:
-    """A list from entries in canonical spelling."""
-    entries = tuple(entries)
-    return DomainList(
-        exact=frozenset(entry for entry in entries if not entry.startswith("*.")),
-        suffixes=tuple(entry[1:] for entry in entries if entry.startswith("*.")),
-    )
+_LACKS = {
+    "signed": "requests are signed",
+    "invited": "an invite was accepted before",
+    "exchange": "the share requires must-exchange-token",
+    "size": "the resource is not larger than allowed",
+}
 
 
-def _host(provider: Authority) -> str:
-    host, colon, port = provider.rpartition(":")
-    return host if colon and port.isdigit() else provider
+def lacking(limits: Limits, facts: Facts) -> str:
+    """The limit that these facts break; "" for none. `size` counts as soon as it is known."""
+    if limits.max_size is not None and (facts.size or 0) > limits.max_size:
+        return "size"
+    if not facts.settled:
+        return ""
+    if limits.must_be_signed and facts.signed in (None, "none"):
+        return "signed"
+    sharing = facts.action in (Action.SHARE_IN, Action.SHARE_OUT)
+    if limits.must_be_invited and sharing and not facts.invited:
+        return "invited"
+    if limits.must_exchange and facts.action is Action.SHARE_IN and not facts.exchanges:
+        return "exchange"
+    return ""
+
+
+def _by_id(rule: Rule) -> str:
+    return rule.id

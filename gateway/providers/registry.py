@@ -177,6 +177,15 @@ class Registry:
         """Every server, by name."""
         return await self._database.read(providers.all_providers)
 
+    async def find(self, provider: Authority) -> Provider | None:
+        """What is known of a server; None for nothing."""
+        return await self._database.read(partial(providers.find, provider=provider))
+
+    async def pinned(self, provider: Authority) -> bool:
+        """Whether the operator has pinned the server's key."""
+        keys = await self.keys_of(provider)
+        return any(key.standing is KeyStanding.PINNED for key in keys)
+
     async def by_authority(self, provider: Authority) -> Provider:
         """One server; NotFound when nothing is known of it."""
         found = await self._database.read(partial(providers.find, provider=provider))

@@ -12,15 +12,17 @@ from functools import partial
 
 from gateway import metrics
 from gateway.dav.target import RequestPath, Target
-from gateway.errors import BadSignature, Malformed, NotFound, Unauthorized
+from gateway.errors import BadSignature, Malformed, NotFound, Refused, TooMany, Unauthorized
 from gateway.httpsig.signing import JOSE
 from gateway.logs import event
 from gateway.model import Permission, ResourceType, SentShare
 from gateway.ocm import legacy, tokens
 from gateway.ocm.tokens import AccessToken, TokenResponse
 from gateway.policy.doorkeeper import Doorkeeper
+from gateway.policy.facts import Action, Limits
 from gateway.providers.dialects import Dialects
 from gateway.providers.ring import Ring
+from gateway.sharing import facts
 from gateway.sharing.credentials import basic_pair
 from gateway.sharing.ours import Ours
 from gateway.sharing.remembered import Remembered
@@ -97,8 +99,34 @@ class Access:
         named = path.segments[:1] == (share.provider_id,)
         if not (named or basic or share.at_root) or not share.opens_at(self._clock()):
             raise NotFound("there is no such share")
-        self._doorkeeper.admit_provider(share.receiving_server)
-        return self._target(share, path.segments[1:] if named else path.segments, named=named)
+        limits = self.admit(share, Action.ACCESS)
+        if limits.must_exchange and (basic or self._read(credential) is None):
+            raise _unauthorized("the secret of this share has to be exchanged for a token")
+        rel = path.segments[1:] if named else path.segments
+        return self._target(share, rel, limits, named=named)
+
+    def admit(self, share: SentShare, action: Action) -> Limits:
+        """Within which limits the Receiving Server may use a Share now; Refused, or NotFound."""
+        limits = self._doorkeeper.admit_share(
+            share.receiving_server, action, share.provider_id, partial(facts.of_sent, share, action)
+        )
+        if limits.max_expiration_seconds is not None:
+            ends_at = limits.expiration(share.expiration_at, share.created_at)
+            if ends_at is not None and ends_at <= self._clock():
+                raise NotFound("there is no such share")
+        return limits
+
+    async def admits(self, share_id: str) -> bool:
+        """Whether a Share that is being read or written may go on being so."""
+        find = partial(self._state.sent.find, provider_id=share_id)
+        share = await self._known.get(share_id, find)
+        if share is None or not share.opens_at(self._clock()):
+            return False
+        try:
+            self.admit(share, Action.ACCESS)
+        except (Refused, NotFound, TooMany):
+            return False
+        return True
 
     def remembered(self, authorizations: Sequence[str], share_id: str, below: str) -> Target | None:
         """As `authorize`, for a token whose Share is at hand and a folder; None for all else.
@@ -119,8 +147,8 @@ class Access:
             or share.resource_type is not ResourceType.FOLDER
         ):
             return None
-        self._doorkeeper.admit_provider(share.receiving_server)
-        return self._target(share, tuple(below[1:].split("/")), named=True)
+        limits = self.admit(share, Action.ACCESS)
+        return self._target(share, tuple(below[1:].split("/")), limits, named=True)
 
     def _credential(self, authorizations: Sequence[str]) -> tuple[str, bool]:
         """The token or secret of the one Authorization header, and whether it came as Basic.
@@ -192,7 +220,9 @@ class Access:
         except (BadSignature, Malformed) as error:
             raise _unauthorized("the token is not valid") from error
 
-    def _target(self, share: SentShare, rel: tuple[str, ...], *, named: bool) -> Target:
+    def _target(
+        self, share: SentShare, rel: tuple[str, ...], limits: Limits, *, named: bool
+    ) -> Target:
         target = self._storage.target(
             share.owner,
             share.resource,
@@ -201,7 +231,7 @@ class Access:
             scope=share.provider_id,
             label=share.name,
             single_file=share.resource_type is ResourceType.FILE,
-            writable=Permission.WRITE in share.permissions,
+            writable=Permission.WRITE in share.permissions and not limits.read_only,
             reshare=Permission.SHARE in share.permissions,
         )
         return target if named else replace(target, lists_unasked=True)

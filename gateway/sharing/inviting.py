@@ -38,7 +38,9 @@ from gateway.model import (
 )
 from gateway.ocm import invites
 from gateway.ocm.invites import Acceptance, Invite, Person
+from gateway.policy.facts import Action, Facts
 from gateway.providers.client import Reply
+from gateway.sharing import facts
 from gateway.sharing.others import Others, expect_success, spoken
 from gateway.sharing.ours import Ours
 from gateway.sharing.parties import Parties
@@ -202,10 +204,11 @@ class Inviting:
         provider = acceptance.recipient_provider
         if provider == self._ours.authority:
             raise Refused("nobody can invite somebody of the same server")
-        self._others.doorkeeper.admit_provider(provider)
+        self._others.doorkeeper.admit_provider(provider, Action.INVITE)
         invite = await self._known(acceptance.token)
-        await self._prove(message, provider)
+        signer = await self._prove(message, provider)
         sender = await self._inviter(invite)
+        await self._admit(provider, sender.name, facts.scheme_of(message, signer))
         contact = self._contact(sender.name, provider, acceptance.receiver)
         if await self._state.database.write(partial(self._take, invite=invite, contact=contact)):
             event("invite.accepted", id=invite.id, user=sender.name, server=provider)
@@ -235,9 +238,23 @@ class Inviting:
                 "who lives here cannot be told just now", detail=error.explanation, retry_after=60
             ) from error
 
-    async def _prove(self, message: Message, provider: Authority) -> None:
+    async def _admit(self, provider: Authority, user: str, signed: str | None = None) -> None:
+        """Policy on an invite, now that everything is known of it."""
+        self._others.doorkeeper.admit(
+            Facts(
+                Action.INVITE,
+                provider,
+                user=user,
+                signed=signed,
+                invited=True,
+                pinned=await self._others.registry.pinned(provider),
+                settled=True,
+            )
+        )
+
+    async def _prove(self, message: Message, provider: Authority) -> Authority | None:
         try:
-            await self._others.identity.authenticate(message, provider)
+            return await self._others.identity.authenticate(message, provider)
         except (BadSignature, Unsigned) as error:  # 4.4.4 has no 401 (C-35)
             raise Refused(error.message, detail=error.detail) from error
 
@@ -260,7 +277,7 @@ class Inviting:
         provider = invite.provider
         if provider == self._ours.authority:
             raise Malformed("the invite is from somebody of this server; nobody needs it here")
-        self._others.doorkeeper.admit_provider(provider)
+        await self._admit(provider, receiver.name)
         await self._others.registry.expect_approved(provider, ProviderSource.INVITE)
         token, now = invite.token, self._clock()
 

@@ -12,6 +12,7 @@ from gateway.model import Authority, Errand, OutboxEntry, ResourceType
 from gateway.ocm import legacy, notifications
 from gateway.ocm.dialects import Notice, takes_notices
 from gateway.ocm.notifications import NewNotification, NotificationType
+from gateway.policy.facts import Action
 from gateway.sharing.others import Others, expect_success
 
 _MESSAGES: dict[str, str] = {
@@ -39,7 +40,7 @@ async def tell(
     `shared_secret` and `recipient` (without the host) are the share's, for servers that find it by
     them; the secret is "" where it is not to be told: while it can be exchanged for tokens.
     """
-    others.doorkeeper.admit_provider(provider)
+    others.doorkeeper.admit_provider(provider, Action.NOTIFICATION)
     discovery = await others.discoveries.discover(provider)
     speech = await others.dialects.speech(provider, discovery)
     if not takes_notices(speech.dialect, discovery):
@@ -116,7 +117,7 @@ async def authenticate(
 
     Raises Refused for another server, or one that we deny; Unsigned, BadSignature.
     """
-    others.doorkeeper.admit_provider(expected)
+    others.doorkeeper.admit_provider(expected, Action.NOTIFICATION)
     try:
         return await others.identity.prove(signature, expected)
     except BadSignature as error:

@@ -1,5 +1,6 @@
 """This server, as others see it: one public origin, and what is switched on."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from yarl import URL
@@ -9,15 +10,14 @@ from gateway.httpsig.signing import SigningKey
 from gateway.model import Authority
 from gateway.ocm.address import Address, authority
 from gateway.ocm.discovery import Discovery, OfferedResourceType, PublishedKey
-from gateway.policy.doorkeeper import canonical
-from gateway.policy.rules import DomainList, domain_list
+from gateway.policy.names import Names, parse_names
 from gateway.transport import authority_of
 
 JWKS_PATH = "/.well-known/jwks.json"
 WAYF_PATH = "/wayf"
 ACCEPT_PATH = "/accept-invite"
 """Two pages that others are told of, below `Config.pages_path`."""
-_NOBODY = domain_list(())
+_NOBODY = Names()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Ours:
     longest_share_seconds: int | None
     webdav_receive: bool = False
     honours_mfa: bool = False
-    mfa_trusted: DomainList = _NOBODY
+    mfa_trusted: Names = _NOBODY
 
     @property
     def end_point(self) -> str:
@@ -87,7 +87,7 @@ def from_config(settings: config.Config) -> Ours:
         longest_share_seconds=(settings.sharing.max_expiration_days or 0) * 86_400 or None,
         webdav_receive=settings.dialects.webdav_receive,
         honours_mfa=settings.proves_mfa,
-        mfa_trusted=domain_list(map(canonical, settings.sharing.mfa_trusted)),
+        mfa_trusted=_names(settings.sharing.mfa_trusted),
     )
 
 
@@ -135,6 +135,13 @@ def _protocols(ours: Ours) -> dict[str, object]:
 
 def _has_wayf(settings: config.Config) -> bool:
     return settings.invites.enabled and settings.invites.wayf
+
+
+def _names(entries: Iterable[str]) -> Names:
+    try:
+        return parse_names(entries)
+    except ValueError as error:
+        raise config.Misconfigured([f"sharing.mfa_trusted: {error}"]) from error
 
 
 def _segments(path: str) -> tuple[str, ...]:

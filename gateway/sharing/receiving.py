@@ -41,8 +41,10 @@ from gateway.ocm import legacy, shares, urls
 from gateway.ocm.address import local_part, parse_address
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.ocm.shares import NewShare, WebDav
+from gateway.policy.doorkeeper import Ruling
+from gateway.policy.facts import Action, Outcome
 from gateway.providers.identity import claimed
-from gateway.sharing import notices
+from gateway.sharing import facts, notices
 from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import Carrier, Outbox
@@ -94,17 +96,17 @@ class Receiving:
             raise Unsupported("this server takes no shares")
         sending_server = new.sending_server
         for provider in {sending_server, new.sender.authority}:
-            self._others.doorkeeper.admit_provider(provider)
-        await self._others.identity.authenticate(message, sending_server)
+            self._others.doorkeeper.admit_provider(provider, Action.SHARE_IN)
+        signer = await self._others.identity.authenticate(message, sending_server)
         if new.owner.authority != sending_server:
             raise Refused("the owner is not a user of the sending server")
         webdav = shares.check_supported(new, honours_mfa=self._ours.honours_mfa)
         self._admit_terms(new, webdav)
         recipient = await self._recipient(new)
         contact = await self._admit_sender(new, recipient)
-        share = await self._state.database.write(
-            partial(self._keep, share=self._record(new, webdav, recipient))
-        )
+        offered = self._record(new, webdav, recipient)
+        ruling = await self._rule(offered, contact, facts.scheme_of(message, signer))
+        share = await self._state.database.write(partial(self._keep, share=offered, ruling=ruling))
         event("share.received", id=share.id, server=sending_server, recipient=recipient.name)
         if contact and contact.trusted and share.state is ReceivedState.PENDING:
             await self._decide(
@@ -135,6 +137,20 @@ class Receiving:
         if self._ours.wants_invite and not asked_for:
             raise Refused("the recipient takes shares only from contacts; send an invite first")
         return contact
+
+    async def _rule(self, share: ReceivedShare, contact: Contact | None, signed: str) -> Ruling:
+        """Policy on the whole share, now that everything is known of it."""
+        known = await self._others.registry.find(share.sending_server)
+        return self._others.doorkeeper.admit(
+            replace(
+                facts.of_received(share, Action.SHARE_IN),
+                signed=signed,
+                invited=contact is not None and contact.source is ContactSource.INVITE,
+                capabilities=frozenset(known.capabilities) if known else None,
+                pinned=await self._others.registry.pinned(share.sending_server),
+                settled=True,
+            )
+        )
 
     def _admit_terms(self, new: NewShare, webdav: WebDav) -> None:
         if self._ours.wants_exchange and not webdav.must_exchange_token:
@@ -181,14 +197,15 @@ class Receiving:
             owner_display_name=new.owner_display_name,
         )
 
-    def _keep(self, connection: Connection, share: ReceivedShare) -> ReceivedShare:
-        """Keep a new share; one that we have already stays as it is."""
+    def _keep(self, connection: Connection, share: ReceivedShare, ruling: Ruling) -> ReceivedShare:
+        """Keep a new share, within the limits; one that we have already stays as it is."""
         known = self._state.received.find_by_provider_id(
             connection, share.sending_server, share.provider_id
         )
         if known is None:
-            return self._state.received.add(connection, share)
-        if _terms(known) != _terms(share):
+            return self._state.received.add(connection, _limited(share, ruling))
+        again = replace(share, received_at=known.received_at)
+        if _terms(known) not in (_terms(again), _terms(_limited(again, ruling))):
             raise Conflict("another share of this providerId was received before")
         return known
 
@@ -218,6 +235,7 @@ class Receiving:
                 ReceivedState.PENDING,
                 ReceivedState.ACCEPTED,
                 ReceivedState.UNAVAILABLE,
+                ReceivedState.QUARANTINED,
             ),
         )
         if await self._state.database.write(unshare):
@@ -269,7 +287,7 @@ class Receiving:
             partial(self._state.received.all, recipient=recipient)
         )
         now = self._clock()
-        gone = (ReceivedState.UNSHARED, ReceivedState.DECLINED)
+        gone = (ReceivedState.UNSHARED, ReceivedState.DECLINED, ReceivedState.QUARANTINED)
         return [share for share in everything if share.state not in gone and share.live_at(now)]
 
     async def by_id(self, share_id: str, *, recipient: str | None = None) -> ReceivedShare:
@@ -403,6 +421,18 @@ def _check_uri(new: NewShare, webdav: WebDav) -> None:
         if error.fields:
             raise
         raise _fault("protocol.webdav.uri", error.message) from error
+
+
+def _limited(share: ReceivedShare, ruling: Ruling) -> ReceivedShare:
+    """The share as policy lets it in: less than was offered, or held for review."""
+    limits = ruling.limits
+    held = ruling.verdict.outcome is Outcome.QUARANTINE
+    return replace(
+        share,
+        permissions=share.permissions - ({Permission.WRITE} if limits.read_only else set()),
+        expiration_at=limits.expiration(share.expiration_at, share.received_at),
+        state=ReceivedState.QUARANTINED if held else share.state,
+    )
 
 
 def _terms(share: ReceivedShare) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 import secrets
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sqlalchemy import Connection
@@ -25,6 +25,7 @@ from gateway.errors import (
 from gateway.httpsig.message import Message
 from gateway.logs import event
 from gateway.model import (
+    Contact,
     ContactSource,
     Errand,
     OutboxEntry,
@@ -39,9 +40,10 @@ from gateway.ocm.discovery import Discovery
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.ocm.shares import NewShare
 from gateway.ocm.tokens import TokenRequest, TokenResponse
+from gateway.policy.facts import Action, Facts
 from gateway.providers.dialects import Speech
 from gateway.providers.identity import claimed
-from gateway.sharing import announcing, notices
+from gateway.sharing import announcing, facts, notices
 from gateway.sharing.access import Access
 from gateway.sharing.announcing import Attempt
 from gateway.sharing.others import Others
@@ -130,7 +132,8 @@ class Sending:
             raise Malformed("a share grants at least read")
         now = self._clock()
         expiration_at = self._expiration(offer, now)
-        self._others.doorkeeper.admit_provider(address.authority)
+        keeper = self._others.doorkeeper
+        keeper.admit_provider(address.authority, Action.SHARE_OUT)
         if offer.must_use_mfa and not self._ours.mfa_trusted.find(address.authority):
             raise Refused(
                 f"{address.authority} is not trusted here to keep a demand for several factors"
@@ -139,7 +142,7 @@ class Sending:
         stat = await self._storage.stat(offer.user, resource)
         if not stat.exists:
             raise NotFound(f"there is no {offer.path}")
-        return SentShare(
+        share = SentShare(
             provider_id=str(uuid.uuid4()),
             resource=resource,
             resource_type=ResourceType.FOLDER if stat.collection else ResourceType.FILE,
@@ -154,6 +157,25 @@ class Sending:
             size=None if stat.collection else stat.size,
             description=offer.description,
             must_use_mfa=offer.must_use_mfa,
+        )
+        limits = keeper.admit(await self._facts(share)).limits
+        return replace(
+            share,
+            permissions=share.permissions - ({Permission.WRITE} if limits.read_only else set()),
+            expiration_at=limits.expiration(share.expiration_at, now),
+            must_exchange_token=limits.must_exchange or share.must_exchange_token,
+        )
+
+    async def _facts(self, share: SentShare) -> Facts:
+        """All that policy may want to know of a Share that is about to be made."""
+        contact = await self._contact_of(share)
+        known = await self._others.registry.find(share.receiving_server)
+        return replace(
+            facts.of_sent(share, Action.SHARE_OUT),
+            invited=contact is not None and contact.source is ContactSource.INVITE,
+            capabilities=frozenset(known.capabilities) if known else None,
+            pinned=await self._others.registry.pinned(share.receiving_server),
+            settled=True,
         )
 
     def _expiration(self, offer: Offer, now: int) -> int | None:
@@ -212,7 +234,7 @@ class Sending:
         if not share.opens_at(self._clock()):
             raise Refused("the share expired before it could be delivered")
         provider = share.receiving_server
-        self._others.doorkeeper.admit_provider(provider)
+        self._others.doorkeeper.admit_provider(provider, Action.SHARE_OUT)
         discovery = await self._others.discoveries.discover(provider, afresh=True)
         speech = await self._others.dialects.speech(provider, discovery)
         announcing.expect_fit(share, discovery, speech)
@@ -230,8 +252,16 @@ class Sending:
 
     async def _expect_invited(self, share: SentShare) -> None:
         """ProviderRefused unless owner and recipient have exchanged an invite (draft 03, 4.4.7)."""
+        contact = await self._contact_of(share)
+        if contact is None or contact.source is not ContactSource.INVITE:
+            raise ProviderRefused(
+                f"{share.receiving_server} takes shares only after an invite was accepted"
+            )
+
+    async def _contact_of(self, share: SentShare) -> Contact | None:
+        """Whether, and since when, the owner knows the recipient."""
         recipient = parse_address(share.share_with)
-        contact = await self._state.database.read(
+        return await self._state.database.read(
             partial(
                 contacts.find,
                 user=share.owner,
@@ -239,10 +269,6 @@ class Sending:
                 user_id=local_part(recipient.identifier, recipient.authority),
             )
         )
-        if contact is None or contact.source is not ContactSource.INVITE:
-            raise ProviderRefused(
-                f"{share.receiving_server} takes shares only after an invite was accepted"
-            )
 
     async def _announce(self, share: SentShare, discovery: Discovery, speech: Speech) -> None:
         """In the first form that the server takes; recorded before it is sent."""
@@ -416,9 +442,13 @@ class Sending:
         if share is None or share.receiving_server != request.client_id:
             raise InvalidGrant("the code is not one of yours")
         try:
-            self._others.doorkeeper.admit_provider(share.receiving_server)
+            self._access.admit(share, Action.TOKEN)
         except Refused as error:
-            raise UnauthorizedClient(error.message, detail=error.detail) from error
+            denied = UnauthorizedClient(error.message, detail=error.detail)
+            denied.decision = error.decision
+            raise denied from error
+        except NotFound as error:
+            raise InvalidGrant("the share has ended") from error
         try:
             await self._others.identity.prove(signature, share.receiving_server)
         except (BadSignature, Unsigned) as error:

@@ -25,6 +25,7 @@ from gateway.errors import (
     ProviderFailed,
     ProviderRefused,
     Refused,
+    TooMany,
 )
 from gateway.logs import event
 from gateway.model import Authority, Permission, ReceivedShare, ReceivedState, ResourceType, User
@@ -32,8 +33,9 @@ from gateway.ocm import tokens
 from gateway.ocm.dialects import Approach
 from gateway.ocm.discovery import Discovery
 from gateway.ocm.tokens import TokenRequest
+from gateway.policy.facts import Action, Limits
 from gateway.providers.dialects import Speech
-from gateway.sharing import approaches
+from gateway.sharing import approaches, facts
 from gateway.sharing.approaches import AT_ROOT, BASIC, EXCHANGING
 from gateway.sharing.credentials import basic
 from gateway.sharing.others import Others, expect_success
@@ -113,7 +115,7 @@ class Visiting:
 
     async def way(self, share: ReceivedShare, rel: tuple[str, ...]) -> Way:
         """The way to something in that share, by what opened it last or is the likeliest."""
-        self._others.doorkeeper.admit_provider(share.sending_server)
+        self._others.doorkeeper.admit_provider(share.sending_server, Action.TRANSFER)
         discovery = await self._others.discoveries.discover(share.sending_server)
         order = await self._order(share, discovery)
         last = self._opened.get(share.id)
@@ -245,12 +247,43 @@ class Visiting:
         if approach in AT_ROOT and share.resource_type is ResourceType.FILE:
             base += "/"  # the root is the file itself, under the address that is published
         authorization = await self._authorization(share, discovery, approach, worn)
-        target = self._target(share, rel, base, authorization)
+        target = self._target(share, rel, base, authorization, self._admit(share))
         send = partial(self._others.guarded.request, share.sending_server)
         return Way(share, target, send, approach)
 
+    def _admit(self, share: ReceivedShare) -> Limits:
+        """Within which limits our user may use a share now; Refused, or NotFound."""
+        limits = self._others.doorkeeper.admit_share(
+            share.sending_server,
+            Action.TRANSFER,
+            share.id,
+            partial(facts.of_received, share, Action.TRANSFER),
+        )
+        ends_at = limits.expiration(share.expiration_at, share.received_at)
+        if ends_at is not None and ends_at <= self._clock():
+            raise NotFound("there is no such share")
+        if limits.must_exchange and not share.must_exchange_token:
+            raise Refused("policy takes only shares that require must-exchange-token")
+        return limits
+
+    async def admits(self, share_id: str) -> bool:
+        """Whether a share that is being read or written may go on being so."""
+        try:
+            share = await self._state.database.read(
+                partial(self._state.received.by_id, share_id=share_id)
+            )
+            self._admit(share)
+        except (Refused, NotFound, TooMany):
+            return False
+        return share.opens_at(self._clock())
+
     def _target(
-        self, share: ReceivedShare, rel: tuple[str, ...], base: str, authorization: str
+        self,
+        share: ReceivedShare,
+        rel: tuple[str, ...],
+        base: str,
+        authorization: str,
+        limits: Limits,
     ) -> Target:
         return Target(
             base=base,
@@ -261,7 +294,7 @@ class Visiting:
             authorization=authorization,
             scope=share.id,
             single_file=share.resource_type is ResourceType.FILE,
-            writable=Permission.WRITE in share.permissions,
+            writable=Permission.WRITE in share.permissions and not limits.read_only,
             reshare=False,
             label=share.folder,
             trusted=False,

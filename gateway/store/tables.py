@@ -239,3 +239,45 @@ sessions = Table(
     Column("agent", Text, nullable=False),
     Index("sessions_by_user", "user"),
 )
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("position", sqlalchemy.Integer, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("at", Integer, nullable=False),
+    Column("action", String, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("user", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("rule", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("shadow", Text, nullable=False),
+    Column("policy", String, nullable=False),
+    Column("request", String, nullable=False),
+    Column("chain", Text, nullable=False),
+    Index("decisions_by_time", "at"),
+    Index("decisions_by_provider", "provider", "position"),
+)
+
+policy_lists = Table(
+    "policy_lists",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("made_at", Integer, nullable=False),
+    Column("made_by", String, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+policy_bundles = Table(
+    "policy_bundles",
+    metadata,
+    Column("url", String, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("etag", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("fetched_at", Integer, nullable=False),
+    Column("checked_at", Integer, nullable=False),
+    Column("last_error", Text, nullable=False),
+)

@@ -32,7 +32,7 @@ from gateway.errors import (
     Unauthorized,
     WrongMethod,
 )
-from gateway.logs import REQUEST, event, writes
+from gateway.logs import ADDRESS, REQUEST, event, writes
 from gateway.web.requests import Written, json_response, no_store
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -150,6 +150,7 @@ def around(settings: Config, handler: Handler) -> Handler:
         visit = Visit(f"{_PROCESS}{next(_COUNT):x}", client_address(request, trusted))
         request[_VISIT] = visit
         REQUEST.set(visit.id)
+        ADDRESS.set(visit.address)
         try:
             response = await handler(request)
         except GatewayError as error:
@@ -222,6 +223,7 @@ def render(error: GatewayError, visit: Visit) -> web.Response:
         message=error.message,
         detail=error.detail,
         route=visit.route,
+        **({"decision": error.decision} if error.decision else {}),
     )
     match visit.manner:
         case Manner.DAV:
@@ -245,6 +247,8 @@ def render(error: GatewayError, visit: Visit) -> web.Response:
 
 def _json(error: GatewayError, visit: Visit) -> web.Response:
     body: dict[str, object] = {"message": error.message, "code": error.code, "request": visit.id}
+    if error.decision:
+        body["decision"] = error.decision
     if isinstance(error, Malformed) and error.fields:
         body["validationErrors"] = [
             {"name": name, "message": message} for name, message in error.fields
@@ -269,6 +273,8 @@ def _ascii(text: str) -> str:
 
 
 def _headers_of(error: GatewayError, response: web.Response) -> None:
+    if error.decision:
+        response.headers["X-Decision-Id"] = error.decision
     if isinstance(error, Unauthorized):
         for challenge in error.challenges:
             response.headers.add("WWW-Authenticate", challenge)

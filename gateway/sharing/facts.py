@@ -1,0 +1,43 @@
+"""What policy is asked about: shares and messages in the words of the rules."""
+
+from gateway.httpsig.message import Message
+from gateway.model import Authority, ReceivedShare, SentShare
+from gateway.policy.facts import Action, Facts
+
+_WEBDAV = frozenset({"webdav"})
+
+
+def of_sent(share: SentShare, action: Action) -> Facts:
+    """A Share that we send, as far as it is known from the day it was made."""
+    return Facts(
+        action,
+        share.receiving_server,
+        user=share.owner,
+        path="/" + "/".join(share.resource),
+        resource_type=share.resource_type.value,
+        permissions=frozenset(one.value for one in share.permissions),
+        protocols=_WEBDAV,
+        size=share.size,
+    )
+
+
+def of_received(share: ReceivedShare, action: Action) -> Facts:
+    """A share that we received; its path is its name."""
+    return Facts(
+        action,
+        share.sending_server,
+        user=share.recipient,
+        path=f"/{share.name}",
+        resource_type=share.resource_type.value,
+        permissions=frozenset(one.value for one in share.permissions),
+        protocols=_WEBDAV,
+        size=share.size,
+        exchanges=share.must_exchange_token,
+    )
+
+
+def scheme_of(message: Message, signer: Authority | None) -> str:
+    """How a message was signed, once its signer is proven: rfc9421, cavage (before it) or none."""
+    if signer is None:
+        return "none"
+    return "rfc9421" if message.field("signature-input") is not None else "cavage"
