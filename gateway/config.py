@@ -723,6 +723,11 @@ def warnings(config: Config) -> list[str]:
         found.append("testing.rate_limits is off: nothing slows down a guesser")
     if not config.signatures.required:
         found.append("signatures.required is off: unsigned servers are believed")
+    found += [
+        f"dialects.servers takes token requests of {known.server} without a signature"
+        for known in config.dialects.servers
+        if known.unsigned_exchange
+    ]
     if config.policy.default == "allow":
         found.append("policy.default is allow: every server that is not denied may federate")
     if config.storage.credentials.password:

@@ -146,14 +146,18 @@ class ReceivedShare:
     must_use_mfa: bool = False
 
     @property
+    def taken(self) -> bool:
+        """Whether the local user has accepted it, be it available just now or not."""
+        return self.state in (ReceivedState.ACCEPTED, ReceivedState.UNAVAILABLE)
+
+    @property
     def kind_unknown(self) -> bool:
         """Whether it may be a folder that its server called a file, and nobody has looked yet."""
         return self.resource_type is ResourceType.FILE and self.checked_at is None
 
     def opens_at(self, now: int) -> bool:
         """Whether the local user may open this Share at that second."""
-        taken = self.state in (ReceivedState.ACCEPTED, ReceivedState.UNAVAILABLE)
-        return taken and self.live_at(now)
+        return self.taken and self.live_at(now)
 
     def live_at(self, now: int) -> bool:
         """Whether it has not expired at that second."""

@@ -246,3 +246,35 @@ def test_people_are_told_what_went_wrong(tmp_path, storage):
     assert done.exit_code == console.NOT_FOUND
     assert done.stdout == ""
     assert done.stderr == "There is no such share.\n"
+
+
+def test_the_dialects_of_other_servers_are_shown_and_forgotten(tmp_path, storage, peer):
+    command = configured(tmp_path, storage)
+    table = command_without_settings("dialects", "table")
+    assert {"nextcloud-34", "owncloud-10", "reva"} <= {row["name"] for row in table}
+    assert command("dialects", "list") == []
+    said(command("dialects", "show", peer.authority, code=console.NOT_FOUND))
+    peer.document |= {"apiVersion": "1.0-proposal1", "capabilities": []}
+    spoken = command("discover", peer.authority)["dialect"]
+    assert (spoken["name"], spoken["source"]) == ("ocm-1.0", "discovery")
+    assert spoken["forms"] == ["options", "relative"]
+    peer.on("POST /ocm/shares", Answer(501), Answer(201, {}))
+    command("share", "create", "-u", "alice", "/letter.txt", f"e@{peer.authority}")
+    assert command("discover", peer.authority)["dialect"]["forms"] == ["relative", "options"]
+    [lesson] = command("dialects", "list")
+    assert (lesson["server"], lesson["form"]) == (peer.authority, "relative")
+    assert command("dialects", "show", peer.authority) == lesson
+    assert command("dialects", "forget", peer.authority) == lesson
+    said(command("dialects", "forget", peer.authority, code=console.NOT_FOUND))
+
+
+def test_an_exchange_without_a_signature_is_warned_about(tmp_path, storage):
+    servers = [{"server": "reva.example", "unsigned_exchange": True}]
+    answer = configured(tmp_path, storage, dialects={"servers": servers})("check")
+    assert any("reva.example" in warning for warning in answer["warnings"])
+
+
+def command_without_settings(*words):
+    done = CliRunner().invoke(app, [*words, "--json"])
+    assert done.exit_code == console.DONE, done.output
+    return json.loads(done.stdout)

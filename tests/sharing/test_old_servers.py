@@ -4,7 +4,9 @@ import base64
 
 import pytest
 
+from gateway import metrics
 from gateway.model import ReceivedState, ResourceType, SentState
+from gateway.ocm import legacy
 from tests.pair import eventually
 from tests.peer import Answer, unsigned, webdav
 from tests.sharing.stage import (
@@ -73,6 +75,19 @@ async def test_a_share_of_an_old_nextcloud_is_taken(lax, peer):
     [share] = await lax.receiving.inbox()
     assert (share.provider_id, share.sender) == ("17", f"einstein@{peer.authority}")
     assert share.shared_secret == body["protocol"]["options"]["sharedSecret"]
+
+
+async def test_what_is_read_for_what_it_means_is_counted(lax, peer):
+    def counted(form):
+        return metrics.tolerated.labels(form=form)._value.get()
+
+    old_nextcloud(peer)
+    forms = (legacy.SHARED_BY, legacy.ADDRESS_AS_URL, legacy.OPTIONS, legacy.UNSIGNED_SECRET)
+    before = {form: counted(form) for form in forms}
+    share = await receive_old(peer, lax)
+    body = notice(share, "SHARE_UNSHARED", sharedSecret=share.shared_secret)
+    assert (await tell(peer, lax, body)).status == 201
+    assert {form: counted(form) - before[form] for form in forms} == dict.fromkeys(forms, 1)
 
 
 async def test_an_old_share_is_refused_where_signatures_are_required(gateway, peer):

@@ -29,7 +29,7 @@ def received(
     async def get_received(view: View) -> web.StreamResponse:
         everything = await receiving.inbox(view.user.name)
         new = [one for one in everything if one.state is ReceivedState.PENDING]
-        mine = [one for one in everything if one.state is ReceivedState.ACCEPTED]
+        mine = [one for one in everything if one.taken]
         return view.render("received.html", new=new, mine=mine, tree=tree)
 
     async def post_received(view: View) -> web.StreamResponse:
