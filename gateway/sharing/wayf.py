@@ -111,7 +111,7 @@ class Wayf:
         if asked:
             await asyncio.wait(asked, timeout=patience_seconds)
         places = [
-            self._known(provider, name) or Place(provider, name, Reach.ASKED)
+            self._known(provider, name) or Place(provider, name or provider, Reach.ASKED)
             for provider, name in names.items()
         ]
         return sorted(places, key=lambda place: (place.name.casefold(), place.authority))
@@ -136,14 +136,14 @@ class Wayf:
         return self._known(provider, name) or Place(provider, name or provider, Reach.AWAY)
 
     def _names(self) -> dict[Authority, str]:
-        """What the lists call each server that we federate with, but for ourselves."""
+        """What the lists call each server that we federate with, but for us; "" for no name."""
         names: dict[Authority, str] = {
             server.authority: server.display_name for server in self._directories.servers()
         }
         for provider in self._others.registry.approved():
             names.setdefault(provider, "")
         return {
-            provider: _readable(name) or provider
+            provider: _readable(name)
             for provider, name in names.items()
             if provider != self._ours.authority and self._admits(provider)
         }

@@ -201,6 +201,19 @@ async def test_a_second_acceptance_asks_again_and_makes_no_second_contact(gatewa
     assert len(await gateway.contacts.all()) == 1
 
 
+async def test_accepting_the_same_invite_ten_times_at_once_makes_one_contact(
+    opened, keeps_in_both, peer
+):
+    gateway = await opened(**keeps_in_both("gateway"))
+    peer.on(ACCEPTED, Answer(body=EINSTEIN), Answer(409, {"message": "taken"}))
+    outcomes = await asyncio.gather(
+        *(gateway.inviting.accept_invite("alice", invite_of(peer)) for _ in range(10)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(one, Conflict) for one in outcomes) == 9
+    assert len(await gateway.contacts.all()) == 1
+
+
 async def test_a_lost_answer_is_caught_up_by_the_409_that_repeats_it(gateway, peer):
     peer.on(ACCEPTED, Answer(hang_up=True), Answer(409, {"message": "taken"} | EINSTEIN))
     with pytest.raises(ProviderFailed):

@@ -215,7 +215,9 @@ async def test_only_who_has_accepted_is_told_again_who_invited(gateway, peer, ot
 
 
 @pytest.mark.conforms("OCM-4.4.4-12")
-async def test_fifty_acceptances_at_once_are_one_200_and_49_times_409(gateway, peer, invite):
+async def test_fifty_acceptances_at_once_are_one_200_and_49_times_409(opened, keeps_in_both, peer):
+    gateway = await opened(**keeps_in_both("gateway"))
+    invite = await gateway.inviting.create_invite("alice")
     replies = await asyncio.gather(
         *(
             peer.post(url_of(gateway), acceptance(peer, invite.token, userID=f"guest{number}"))
@@ -225,6 +227,18 @@ async def test_fifty_acceptances_at_once_are_one_200_and_49_times_409(gateway, p
     assert sorted(reply.status for reply in replies) == [200] + [409] * 49
     [contact] = await gateway.contacts.all()
     assert (await gateway.inviting.by_id(invite.id)).accepted_by == contact.address
+
+
+async def test_one_guest_accepts_twenty_invites_at_once_and_is_one_contact(
+    opened, keeps_in_both, peer
+):
+    gateway = await opened(**keeps_in_both("gateway"))
+    invites = [await gateway.inviting.create_invite("alice") for _ in range(20)]
+    replies = await asyncio.gather(
+        *(peer.post(url_of(gateway), acceptance(peer, invite.token)) for invite in invites)
+    )
+    assert [reply.status for reply in replies] == [200] * 20
+    assert len(await gateway.contacts.all()) == 1
 
 
 async def test_a_reva_that_writes_its_host_into_the_user_id_is_understood(gateway, peer, invite):
