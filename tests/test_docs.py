@@ -52,3 +52,14 @@ def test_every_link_leads_somewhere():
         for link in re.findall(r"\]\(([^)#]+)", page.read_text()):
             if "://" not in link:
                 assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_threat_names_tests_that_exist():
+    text = (DOCS / "threat-model.md").read_text()
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    named = re.findall(r"`(test_[a-z0-9_]+)`", text)
+    assert len(named) > 40
+    missing = [name for name in named if f"def {name}(" not in tests]
+    assert missing == []
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
+    assert all("`test_" in row or row.startswith("| threat") for row in rows)
