@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ from gateway import __version__, config, metrics
 from gateway.config import Config
 from gateway.dav.locks import LockSeal
 from gateway.errors import Unavailable
-from gateway.httpsig.message import Profile
 from gateway.logs import event
 from gateway.mail import Mail
 from gateway.ocm.address import authority
@@ -26,6 +25,7 @@ from gateway.providers.client import ProviderClient
 from gateway.providers.dialects import Dialects
 from gateway.providers.directories import Directories
 from gateway.providers.discovery import Discoveries
+from gateway.providers.health import Healths
 from gateway.providers.identity import Identity
 from gateway.providers.keys import ProviderKeys
 from gateway.providers.registry import Registry
@@ -125,13 +125,14 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         names = Names(ours.authority, ours.end_point, cavage=settings.signatures.cavage)
         ring = Ring(state.database, state.vault, names, clock)
         await ring.complete()
-        registry = Registry(state.database, settings.trust, clock)
+        healths = Healths(settings.breaker, clock)
+        registry = Registry(state.database, settings.trust, healths, clock)
         await registry.load()
         ledger = Ledger(state.database, clock, **dict(settings.policy.decisions))
         keeper = Doorkeeper(sources.from_config(settings.policy), registry, ledger, clock)
         testing = TestingHosts(frozenset(authority(host) for host in settings.testing.hosts))
-        guarded = Guarded(testing, keeper.admit_provider)
-        anywhere = Guarded(testing, lambda _: None)
+        guarded = Guarded(testing, keeper.admit_provider, healths)
+        anywhere = Guarded(testing, lambda _: None, healths)
         way = Pool(idle_seconds=settings.limits.storage_idle_seconds)
         try:
             outbox = Outbox(state, settings.outbox, clock)
@@ -141,6 +142,8 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
                 settings, ours, state, ring, others, ledger, directories, way, outbox, clock
             )
         finally:
+            with suppress(Unavailable):
+                await registry.flush()
             await ledger.close()
             await guarded.close()
             await anywhere.close()
@@ -173,6 +176,7 @@ def _others(
         cache_seconds=settings.discovery.cache_seconds,
         failure_seconds=settings.discovery.failure_seconds,
         provider_seconds=seconds,
+        learnt=registry.learn,
     )
     keys = ProviderKeys(
         guarded,
@@ -182,22 +186,21 @@ def _others(
         failure_seconds=settings.discovery.failure_seconds,
         provider_seconds=seconds,
     )
-    identity = Identity(
-        keys,
-        state.database,
-        clock,
-        required=settings.signatures.required,
-        profile=Profile(settings.signatures.profile.value),
-        max_age_seconds=settings.signatures.max_age_seconds,
-        skew_seconds=settings.signatures.skew_seconds,
-        heard=outbox.heard,
-    )
-    client = ProviderClient(guarded, ring, clock, provider_seconds=seconds)
+    client = ProviderClient(guarded, discoveries, registry, ring, clock, provider_seconds=seconds)
     dialects = Dialects(
         state.database,
         settings.dialects,
         clock,
         legacy_access=settings.sharing.legacy_access,
+    )
+    identity = Identity(
+        keys,
+        registry,
+        state.database,
+        clock,
+        settings.signatures,
+        excused=dialects,
+        heard=outbox.heard,
     )
     return Others(keeper, discoveries, identity, client, guarded, dialects, registry)
 
@@ -371,6 +374,7 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
         asyncio.create_task(gateway.probing.work()),
         asyncio.create_task(_sweep(gateway)),
         asyncio.create_task(_follow(gateway)),
+        asyncio.create_task(gateway.others.registry.work()),
     ]
     metrics.build.labels(version=__version__).set(1)
     try:

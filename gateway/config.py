@@ -406,6 +406,14 @@ class Trust(Section):
     approval: bool = False
 
 
+class Breaker(Section):
+    """When a server that does not answer is left alone."""
+
+    failures: int = Field(default=5, ge=1)
+    first_pause_seconds: int = Field(default=10, ge=1)
+    longest_pause_seconds: int = Field(default=600, ge=1)
+
+
 class Sharing(Section):
     """What we offer, and what our users may do."""
 
@@ -434,6 +442,7 @@ class KnownServer(Section):
     server: DomainPattern
     dialect: DialectName | None = None
     legacy_access: bool | None = None
+    unsigned: bool = False
     unsigned_exchange: bool = False
 
 
@@ -619,6 +628,7 @@ class Config(Section):
     pages: Pages = Pages()
     signatures: Signatures = Signatures()
     trust: Trust = Trust()
+    breaker: Breaker = Breaker()
     sharing: Sharing = Sharing()
     invites: Invites = Invites()
     directories: Directories = Directories()

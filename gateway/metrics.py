@@ -21,6 +21,7 @@ requests = Counter(
 signatures = Counter(
     "ocm_signature_verifications", "Signatures of other servers checked.", ["result", "reason"]
 )
+signed = Counter("ocm_signed_requests", "Requests to other servers, by how we signed.", ["scheme"])
 policy_verdicts = Counter(
     "ocm_policy_verdicts", "Verdicts of the policy on other servers.", ["outcome", "rule"]
 )
@@ -58,6 +59,9 @@ tolerated = Counter(
     "ocm_tolerated", "What older servers sent and was read for what it means.", ["form"]
 )
 dav_bytes = Counter("ocm_dav_bytes", "Bytes of WebDAV bodies moved.", ["direction"])
+breaker = Counter(
+    "ocm_provider_breaker", "Servers that do not answer: left alone, spared, back.", ["result"]
+)
 rate_limited = Counter("ocm_rate_limited", "Requests refused for their number.", ["scope"])
 directory_refreshes = Counter(
     "ocm_directory_refreshes", "Lists of Directory Services fetched.", ["directory", "result"]

@@ -11,9 +11,9 @@ no request that may have had an effect. What aiohttp raises stops here: see `err
 import ipaddress
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -196,13 +196,29 @@ def _host_of(authority: str) -> str:
     return host if colon and port.isdigit() else authority
 
 
+class Watch(Protocol):
+    """Who keeps count of the servers that do not answer."""
+
+    def expect_open(self, provider: Authority) -> None:
+        """ProviderFailed while a server is left alone."""
+
+    def failed(self, provider: Authority, reason: str) -> None:
+        """It did not answer."""
+
+    def answered(self, provider: Authority) -> None:
+        """It did."""
+
+
 class Guarded:
     """The way to other OCM Servers: the address guard, and the exemption of testing hosts."""
 
-    def __init__(self, testing: TestingHosts, admit: Callable[[Authority], None]) -> None:
+    def __init__(
+        self, testing: TestingHosts, admit: Callable[[Authority], None], watch: Watch
+    ) -> None:
         """`admit` is asked about every server before anything is sent, and raises Refused."""
         self._testing = testing
         self._admit = admit
+        self._watch = watch
         self._closed_in = Transport(_guarded_connector)
         self._wide_open = Transport(_open_connector)
 
@@ -232,8 +248,15 @@ class Guarded:
             )
         if parts.scheme not in self.schemes(provider):
             raise ProviderRefused("the address is not https", detail=url)
+        self._watch.expect_open(provider)
         way = self._wide_open if provider in self._testing else self._closed_in
-        async with way.request(method, url, **options) as answer:
+        async with AsyncExitStack() as stack:
+            try:
+                answer = await stack.enter_async_context(way.request(method, url, **options))
+            except ProviderFailed as error:
+                self._watch.failed(provider, error.explanation)
+                raise
+            self._watch.answered(provider)
             yield answer
 
 

@@ -19,6 +19,8 @@ class Reason(StrEnum):
     REPLAY = "replay"
     WRONG_SERVER = "wrong_server"
     NO_KEYS = "no_keys"
+    WEAKER = "weaker"  # it has proven itself with more before
+    CHANGED_KEY = "changed_key"  # another key than before, which the operator does not take
 
 
 def bad(reason: Reason, message: str, detail: str = "") -> BadSignature:

@@ -133,6 +133,16 @@ class Dialects:
         """Whether the operator takes token requests without a signature of any server."""
         return any(known.unsigned_exchange for _, known in self._known)
 
+    @property
+    def any(self) -> bool:
+        """Whether the operator takes any server without signatures."""
+        return any(known.unsigned for _, known in self._known)
+
+    def covers(self, provider: Authority) -> bool:
+        """Whether the operator takes that server without signatures."""
+        known = self._configured(provider)
+        return known is not None and known.unsigned
+
     def takes_unsigned_exchange(self, provider: Authority) -> bool:
         """Whether the operator takes token requests of that server without a signature."""
         known = self._configured(provider)

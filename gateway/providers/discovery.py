@@ -48,7 +48,10 @@ class Discoveries:
         cache_seconds: int,
         failure_seconds: int,
         provider_seconds: float,
+        learnt: Callable[[Authority, Discovery], None] = lambda _, __: None,
     ) -> None:
+        """`learnt` is told of each document that was fetched."""
+        self._learnt = learnt
         self._guarded = guarded
         self._clock = clock
         self._cache_seconds = cache_seconds
@@ -78,6 +81,11 @@ class Discoveries:
             task.add_done_callback(lambda _: self._running.pop(provider, None))
         return await asyncio.shield(task)
 
+    def at_hand(self, provider: Authority) -> Discovery | None:
+        """The document that was fetched last, however old; nobody is asked."""
+        found = self._found.get(provider)
+        return found.document if found else None
+
     async def _ask(self, provider: Authority) -> Found:
         try:
             found = await self._first_of(provider)
@@ -89,6 +97,7 @@ class Discoveries:
         metrics.provider_requests.labels(purpose="discovery", result="ok").inc()
         self._failed.pop(provider, None)
         self._found[provider] = found
+        self._learnt(provider, found.document)
         return found
 
     async def _first_of(self, provider: Authority) -> Found:

@@ -1,7 +1,8 @@
 """The public keys of other OCM Servers (draft 03, 17.1; RFC 7517).
 
-Keys are fetched from the server we expect and from no other. A key id that is not among the cached
-keys, or a signature that does not hold, leads to one more fetch, a few times a minute and no more.
+Keys are fetched from the server we expect and from no other: for RFC 9421 its key set, for
+draft-cavage the key in its discovery document. A key id that is not among the cached keys, or a
+signature that does not hold, leads to one more fetch, a few times a minute and no more.
 """
 
 import asyncio
@@ -13,9 +14,9 @@ from yarl import URL
 
 from gateway import metrics
 from gateway.errors import GatewayError, Malformed, ProviderFailed, ProviderRefused
-from gateway.httpsig.keys import VerificationKey, parse_jwks
+from gateway.httpsig.keys import VerificationKey, parse_jwks, parse_pem
 from gateway.httpsig.reasons import Reason
-from gateway.model import Authority
+from gateway.model import Authority, Scheme
 from gateway.ocm.json import load_object
 from gateway.providers.discovery import Discoveries
 from gateway.transport import Guarded
@@ -26,6 +27,8 @@ _RENEWALS = {Reason.UNKNOWN_KEY: 3, Reason.SIGNATURE: 3}
 """Fetches per server in `_RENEWAL_SECONDS` because a signature did not hold: for a key id that is
 new to us, as after a rotation, and for a key that is not what it was, each on its own."""
 _RENEWAL_SECONDS = 30
+
+_Kind = tuple[Authority, Scheme]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,48 +57,71 @@ class ProviderKeys:
         self._clock = clock
         self._cache_seconds = cache_seconds
         self._provider_seconds = provider_seconds
-        self._sets: TTLCache[Authority, KeySet] = TTLCache(_MANY, max(cache_seconds, 1))
-        self._failed: TTLCache[Authority, GatewayError] = TTLCache(_MANY, max(failure_seconds, 1))
-        self._renewals: TTLCache[tuple[Authority, str], int] = TTLCache(_MANY, _RENEWAL_SECONDS)
-        self._locks: TTLCache[Authority, asyncio.Lock] = TTLCache(_MANY, 600)
+        kept, failed = max(cache_seconds, 1), max(failure_seconds, 1)
+        self._sets: TTLCache[_Kind, KeySet] = TTLCache(_MANY, kept)
+        self._failed: TTLCache[_Kind, GatewayError] = TTLCache(_MANY, failed)
+        self._renewals: TTLCache[tuple[_Kind, str], int] = TTLCache(_MANY, _RENEWAL_SECONDS)
+        self._locks: TTLCache[_Kind, asyncio.Lock] = TTLCache(_MANY, 600)
 
-    async def of(self, provider: Authority) -> KeySet:
-        """The keys of a server, at most `cache_seconds` old.
+    async def of(self, provider: Authority, scheme: Scheme = Scheme.RFC9421) -> KeySet:
+        """The keys of a server for one scheme, at most `cache_seconds` old.
 
         Raises ProviderFailed when they cannot be fetched, ProviderRefused when there are none.
         """
-        async with self._lock(provider):
-            cached = self._sets.get(provider)
+        kind = (provider, scheme)
+        async with self._lock(kind):
+            cached = self._sets.get(kind)
             if cached and self._clock() - cached.fetched_at < self._cache_seconds:
                 return cached
-            if failure := self._failed.get(provider):
+            if failure := self._failed.get(kind):
                 raise failure
-            return await self._renew(provider)
+            return await self._renew(kind)
 
-    async def renewed(self, provider: Authority, worn: KeySet, reason: str) -> KeySet:
+    async def renewed(
+        self, provider: Authority, worn: KeySet, reason: str, scheme: Scheme = Scheme.RFC9421
+    ) -> KeySet:
         """Newer keys than `worn`, where asking again is not too soon; else `worn` itself."""
-        async with self._lock(provider):
-            cached = self._sets.get(provider)
+        kind = (provider, scheme)
+        async with self._lock(kind):
+            cached = self._sets.get(kind)
             if cached and cached is not worn and cached.fetched_at >= worn.fetched_at:
                 return cached
-            spent = self._renewals.get((provider, reason), 0)
+            spent = self._renewals.get((kind, reason), 0)
             if spent >= _RENEWALS.get(Reason(reason), 0):
                 return worn
-            self._renewals[provider, reason] = spent + 1
-            return await self._renew(provider)
+            self._renewals[kind, reason] = spent + 1
+            return await self._renew(kind)
 
-    def _lock(self, provider: Authority) -> asyncio.Lock:
-        return self._locks.setdefault(provider, asyncio.Lock())
+    def _lock(self, kind: _Kind) -> asyncio.Lock:
+        return self._locks.setdefault(kind, asyncio.Lock())
 
-    async def _renew(self, provider: Authority) -> KeySet:
+    async def _renew(self, kind: _Kind) -> KeySet:
+        provider, scheme = kind
+        again = kind in self._sets
         try:
-            found = await self._fetch(provider)
+            if scheme is Scheme.CAVAGE:
+                found = await self._published(provider, afresh=again)
+            else:
+                found = await self._fetch(provider)
         except (ProviderFailed, ProviderRefused) as error:
-            self._failed[provider] = error
+            self._failed[kind] = error
             raise
-        self._failed.pop(provider, None)
-        self._sets[provider] = found
+        self._failed.pop(kind, None)
+        self._sets[kind] = found
         return found
+
+    async def _published(self, provider: Authority, *, afresh: bool) -> KeySet:
+        """The one key of draft-cavage, in the discovery document."""
+        document = await self._discoveries.discover(provider, afresh=afresh)
+        if document.public_key is None:
+            raise ProviderRefused(f"{provider} publishes no key in its discovery document")
+        try:
+            key = parse_pem(document.public_key.key_id, document.public_key.pem)
+        except Malformed as error:
+            raise ProviderRefused(
+                f"{provider} publishes no usable key", detail=error.message
+            ) from error
+        return KeySet((key,), self._clock())
 
     async def _fetch(self, provider: Authority) -> KeySet:
         try:

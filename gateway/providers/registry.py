@@ -7,14 +7,17 @@ What each request must know (who is blocked, who has proven what) is held in mem
 process's decisions arrive through `store/revisions.py`, within a second.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 
+from cachetools import LRUCache
 from sqlalchemy import Connection
 
 from gateway.config import ChangedKey, Trust
-from gateway.errors import NotFound, Refused
+from gateway.errors import NotFound, Refused, Unavailable
 from gateway.logs import event
 from gateway.model import (
     Authority,
@@ -25,10 +28,14 @@ from gateway.model import (
     Scheme,
     Standing,
 )
+from gateway.ocm.dialects import recognise
+from gateway.ocm.discovery import Discovery
+from gateway.providers.health import Healths
 from gateway.store import providers
 from gateway.store.database import Database
 
 _MANY = 10_000
+_FLUSH_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +49,52 @@ class Proof:
     thumbprint: str
 
 
+class Outcome(StrEnum):
+    """What a proof is worth."""
+
+    GOOD = "good"
+    WEAKER = "weaker"  # it has proven itself with more before
+    CHANGED_KEY = "changed key"  # another key than before, and the configuration or a pin says no
+    PENDING = "pending"  # it waits for approval
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What a server last said of itself."""
+
+    api_version: str
+    capabilities: frozenset[str]
+    dialect: str
+
+
 class Registry:
     """Other servers, as the operator sees them."""
 
-    def __init__(self, database: Database, trust: Trust, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, database: Database, trust: Trust, healths: Healths, clock: Callable[[], int]
+    ) -> None:
         self._database = database
         self._trust = trust
+        self._healths = healths
         self._clock = clock
         self._standings: dict[Authority, Standing] = {}
-        self._proven: set[Proof] = set()
+        self._proven: LRUCache[Authority, set[Proof]] = LRUCache(_MANY)
+        self._met: set[tuple[Authority, ProviderSource]] = set()
+        self._seen: dict[Authority, int] = {}
+        self._said: LRUCache[Authority, _Heard] = LRUCache(_MANY)
+        self._signed: LRUCache[Authority, Scheme] = LRUCache(_MANY)
+        self._unwritten: set[Authority] = set()
 
     async def load(self) -> None:
-        """Take in what any process has decided."""
-        self._standings = await self._database.read(providers.standings)
+        """Take in what any process has decided or found."""
+
+        def read(connection: Connection) -> None:
+            self._standings = providers.standings(connection)
+            self._healths.take_in(providers.failing(connection))
+
+        await self._database.read(read)
         self._proven.clear()
+        self._met.clear()
 
     def standing(self, provider: Authority) -> Standing:
         """What was decided about a server. Costs a look-up; asked for every request."""
@@ -74,53 +113,125 @@ class Registry:
             )
 
     async def expect_approved(self, provider: Authority, source: ProviderSource) -> None:
-        """Refused while a server waits for approval, where that is wanted.
+        """Refused while a server waits to be approved, where that is wanted.
 
-        Only for servers that somebody here has named: it is written down, for the operator to see.
+        It is written down, for the operator to see: somebody here has named it, or it has proven
+        itself, and policy admits it.
         """
+        self.admit(provider)
         if self._trust.approval and self.standing(provider) is not Standing.APPROVED:
             await self.note(provider, source)
-            self.admit(provider)
             raise Refused(f"{provider} waits to be approved by the operator of this server")
 
-    async def note(self, provider: Authority, source: ProviderSource) -> Provider:
+    async def note(self, provider: Authority, source: ProviderSource) -> None:
         """Write a server down that somebody here deals with, if it is new."""
-        noted = await self._database.write(
-            partial(
-                providers.note,
-                provider=provider,
-                source=source,
-                now=self._clock(),
-                standing=self._first_standing(),
-            )
+        if (provider, source) in self._met:
+            return
+        note = partial(
+            providers.note,
+            provider=provider,
+            source=source,
+            now=self._clock(),
+            standing=self._first_standing(),
         )
-        await self.load()
-        return noted
+        noted = await self._database.write(note, on_disk=False)
+        if noted.standing is not self.standing(provider):
+            await self.load()
+        self._remember_met(provider, source)
+
+    def _remember_met(self, provider: Authority, source: ProviderSource) -> None:
+        if len(self._met) >= _MANY:
+            self._met.clear()
+        self._met.add((provider, source))
+        self._unwritten.add(provider)
 
     def _first_standing(self) -> Standing:
         return Standing.PENDING if self._trust.approval else Standing.KNOWN
 
     def remembers(self, proof: Proof) -> bool:
         """Whether exactly that was shown before, so that there is nothing to judge or record."""
-        return proof in self._proven
+        return proof in self._proven.get(proof.provider, ())
 
-    def remember(self, proof: Proof) -> None:
-        """That was shown and recorded."""
-        if len(self._proven) >= _MANY:
-            self._proven.clear()
-        self._proven.add(proof)
+    async def settle(self, proof: Proof, outcome: Outcome) -> None:
+        """What became of a proof, once it is recorded."""
+        self._healths.answered(proof.provider)
+        if outcome is Outcome.PENDING and self.standing(proof.provider) is not Standing.PENDING:
+            await self.load()
+        if outcome is not Outcome.GOOD:
+            return
+        if not self.remembers(proof):
+            # With a better scheme than before, what was shown with another counts no more.
+            known = self._proven.get(proof.provider, set())
+            same = {one for one in known if one.scheme is proof.scheme}
+            self._proven[proof.provider] = {*list(same)[-providers.MOST_KEYS :], proof}
+            self._unwritten.add(proof.provider)
+        self._seen[proof.provider] = self._clock()
+
+    def learn(self, provider: Authority, document: Discovery) -> None:
+        """What a server says of itself, in its discovery document."""
+        said = _Heard(document.api_version, document.capabilities, recognise(document).name)
+        if self._said.get(provider) != said:
+            self._said[provider] = said
+            self._unwritten.add(provider)
+
+    async def flush(self) -> None:
+        """Write down what was seen and found meanwhile, of servers that are in the registry."""
+        if not (self._seen or self._unwritten or self._healths.changed):
+            return
+        seen, self._seen = self._seen, {}
+        unwritten, self._unwritten = self._unwritten, set()
+        failing, self._healths.changed = self._healths.changed, set()
+
+        def write(connection: Connection) -> None:
+            for provider, moment in seen.items():
+                providers.seen(connection, provider, moment)
+            for provider in unwritten:
+                if said := self._said.get(provider):
+                    providers.describe(
+                        connection,
+                        provider,
+                        api_version=said.api_version,
+                        capabilities=said.capabilities,
+                        dialect=said.dialect,
+                    )
+                if scheme := self._signed.get(provider):
+                    providers.signed_to(connection, provider, scheme)
+            providers.keep_health(
+                connection, {provider: self._healths.of(provider) for provider in failing}
+            )
+
+        await self._database.write(write, on_disk=False)
+
+    async def work(self) -> None:
+        """Flush every few seconds, until cancelled."""
+        while True:
+            await asyncio.sleep(_FLUSH_SECONDS)
+            try:
+                await self.flush()
+            except Unavailable as error:
+                event("registry.stalled", level="error", error=error.explanation)
 
     async def floor(self, provider: Authority) -> Scheme:
         """The least a server is still taken with: the strongest that it has proven itself with."""
         found = await self._database.read(partial(providers.find, provider=provider))
         return found.scheme if found else Scheme.NONE
 
-    def weigh(self, connection: Connection, proof: Proof) -> str:
-        """Judge a proof and record it, in the transaction of the message; "" when it is good.
+    async def owed(self, provider: Authority) -> Scheme:
+        """What a server may count on from us: the best that either has signed with before."""
+        found = await self._database.read(partial(providers.find, provider=provider))
+        before = (found.scheme, found.our_scheme) if found else ()
+        ours: Scheme = self._signed.get(provider, Scheme.NONE)
+        best: Scheme = max((*before, ours), key=lambda one: one.rank)
+        return best
 
-        Else a reason: weaker (it has proven itself with more), changed_key (another key than
-        before, and the configuration or a pin says no), pending (it waits for approval).
-        """
+    def signed_to(self, provider: Authority, scheme: Scheme) -> None:
+        """We have signed towards a server, and do so from now on."""
+        if self._signed.get(provider, Scheme.NONE).rank < scheme.rank:
+            self._signed[provider] = scheme
+            self._unwritten.add(provider)
+
+    def weigh(self, connection: Connection, proof: Proof) -> Outcome:
+        """Judge a proof and record it, in the transaction of the message."""
         now = self._clock()
         known = providers.note(
             connection,
@@ -130,12 +241,15 @@ class Registry:
             standing=self._first_standing(),
         )
         if proof.scheme.rank < known.scheme.rank:
-            return "weaker"
+            return Outcome.WEAKER
         if not self._weigh_key(connection, proof, now):
-            return "changed_key"
-        providers.strengthen(connection, proof.provider, scheme=proof.scheme, now=now)
+            return Outcome.CHANGED_KEY
+        if proof.scheme is known.scheme:
+            providers.seen(connection, proof.provider, now)
+        else:
+            providers.strengthen(connection, proof.provider, scheme=proof.scheme, now=now)
         waits = self._trust.approval and known.standing is not Standing.APPROVED
-        return "pending" if waits else ""
+        return Outcome.PENDING if waits else Outcome.GOOD
 
     def _weigh_key(self, connection: Connection, proof: Proof, now: int) -> bool:
         """Trust on first use; a pin rules out every other key."""

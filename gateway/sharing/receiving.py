@@ -32,6 +32,7 @@ from gateway.model import (
     Errand,
     OutboxEntry,
     Permission,
+    ProviderSource,
     ReceivedShare,
     ReceivedState,
     ResourceType,
@@ -98,6 +99,7 @@ class Receiving:
         for provider in {sending_server, new.sender.authority}:
             self._others.doorkeeper.admit_provider(provider, Action.SHARE_IN)
         signer = await self._others.identity.authenticate(message, sending_server)
+        await self._others.registry.expect_approved(sending_server, ProviderSource.SHARE)
         if new.owner.authority != sending_server:
             raise Refused("the owner is not a user of the sending server")
         webdav = shares.check_supported(new, honours_mfa=self._ours.honours_mfa)
@@ -107,6 +109,7 @@ class Receiving:
         offered = self._record(new, webdav, recipient)
         ruling = await self._rule(offered, contact, facts.scheme_of(message, signer))
         share = await self._state.database.write(partial(self._keep, share=offered, ruling=ruling))
+        await self._others.registry.note(sending_server, ProviderSource.SHARE)
         event("share.received", id=share.id, server=sending_server, recipient=recipient.name)
         if contact and contact.trusted and share.state is ReceivedState.PENDING:
             await self._decide(

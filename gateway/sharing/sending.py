@@ -30,6 +30,7 @@ from gateway.model import (
     Errand,
     OutboxEntry,
     Permission,
+    ProviderSource,
     ResourceType,
     SentShare,
     SentState,
@@ -118,6 +119,7 @@ class Sending:
             outbox.add(connection, entry)
 
         await self._state.database.write(record)
+        await self._others.registry.note(share.receiving_server, ProviderSource.DIRECT)
         event("share.created", provider_id=share.provider_id, server=share.receiving_server)
         await self._outbox.attempt(entry.id)
         return await self.by_id(share.provider_id)
@@ -138,6 +140,7 @@ class Sending:
             raise Refused(
                 f"{address.authority} is not trusted here to keep a demand for several factors"
             )
+        await self._others.registry.expect_approved(address.authority, ProviderSource.DIRECT)
         resource = _resource(offer.path)
         stat = await self._storage.stat(offer.user, resource)
         if not stat.exists:
@@ -478,7 +481,7 @@ class Sending:
             return None
         try:
             self._others.doorkeeper.admit_provider(server)
-            await self._others.identity.prove(None, server)
+            await self._others.identity.prove(None, server, excused=True)
         except (Refused, Unsigned):
             return None
         metrics.tolerated.labels(form=legacy.UNSIGNED_EXCHANGE).inc()

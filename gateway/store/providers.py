@@ -56,7 +56,7 @@ def standings(connection: Connection) -> dict[Authority, Standing]:
     return {Authority(row.authority): Standing(row.standing) for row in connection.execute(query)}
 
 
-def paused(connection: Connection) -> dict[Authority, Health]:
+def failing(connection: Connection) -> dict[Authority, Health]:
     """The servers that fail."""
     query = select(providers).where(providers.c.failures > 0)
     return {
@@ -78,6 +78,8 @@ def note(
     """The server, written down with that source and standing where it is new."""
     known = find(connection, provider)
     if known is not None:
+        if known.source is ProviderSource.SEEN and source is not ProviderSource.SEEN:
+            _change(connection, provider, source=source)
         return known
     _make_room(connection)
     new = Provider(provider, standing, source, now)
@@ -99,8 +101,9 @@ def decide(
 
 
 def strengthen(connection: Connection, provider: Authority, *, scheme: Scheme, now: int) -> None:
-    """It proved itself with that scheme just now."""
+    """It proved itself with that scheme just now, which other processes are to know."""
     _change(connection, provider, scheme=scheme, last_seen_at=now)
+    revisions.bump(connection, revisions.PROVIDERS)
 
 
 def signed_to(connection: Connection, provider: Authority, scheme: Scheme) -> None:
@@ -126,16 +129,16 @@ def describe(
     )
 
 
-def seen(connection: Connection, moments: dict[Authority, int]) -> None:
-    """When servers last spoke to us."""
-    for provider, moment in moments.items():
-        _change(connection, provider, last_seen_at=moment)
+def seen(connection: Connection, provider: Authority, moment: int) -> None:
+    """When it last spoke to us."""
+    _change(connection, provider, last_seen_at=moment)
 
 
 def keep_health(connection: Connection, states: dict[Authority, Health]) -> None:
     """How servers do now."""
+    changed = 0
     for provider, health in states.items():
-        _change(
+        changed += _change(
             connection,
             provider,
             failures=health.failures,
@@ -143,7 +146,7 @@ def keep_health(connection: Connection, states: dict[Authority, Health]) -> None
             paused_until=health.paused_until,
             last_error=health.last_error,
         )
-    if states:
+    if changed:
         revisions.bump(connection, revisions.PROVIDERS)
 
 
@@ -221,8 +224,10 @@ def _is(key: ProviderKey) -> tuple[Any, ...]:
     return columns.provider == key.provider, columns.thumbprint == key.thumbprint
 
 
-def _change(connection: Connection, provider: Authority, **values: object) -> None:
-    connection.execute(update(providers).where(providers.c.authority == provider).values(**values))
+def _change(connection: Connection, provider: Authority, **values: object) -> int:
+    """Change a server if it is here; how many are."""
+    known = providers.c.authority == provider
+    return connection.execute(update(providers).where(known).values(**values)).rowcount
 
 
 def _make_room(connection: Connection) -> None:
