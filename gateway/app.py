@@ -19,6 +19,7 @@ from gateway.logs import event
 from gateway.mail import Mail
 from gateway.ocm.address import authority
 from gateway.policy import sources
+from gateway.policy.audit import Audit
 from gateway.policy.doorkeeper import Doorkeeper
 from gateway.policy.ledger import Ledger
 from gateway.providers.client import ProviderClient
@@ -113,6 +114,7 @@ class Gateway:
     messages: Messages
     wayf: Wayf
     directories: Directories
+    audit: Audit
     clock: Clock
 
 
@@ -134,9 +136,10 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         guarded = Guarded(testing, keeper.admit_provider, healths)
         anywhere = Guarded(testing, lambda _: None, healths)
         way = Pool(idle_seconds=settings.limits.storage_idle_seconds)
+        audit = Audit(state.database, state.vault, clock, on=settings.audit.enabled)
         try:
             outbox = Outbox(state, settings.outbox, clock)
-            others = _others(settings, guarded, keeper, registry, ring, state, outbox, clock)
+            others = _others(settings, guarded, keeper, registry, ring, state, outbox, audit, clock)
             directories = Directories(settings.directories, anywhere, state.database, clock)
             yield _joined(
                 settings, ours, state, ring, others, ledger, directories, way, outbox, clock
@@ -148,6 +151,7 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
             await guarded.close()
             await anywhere.close()
             await way.close()
+            await audit.close()
     finally:
         await state.close()
 
@@ -167,6 +171,7 @@ def _others(
     ring: Ring,
     state: State,
     outbox: Outbox,
+    audit: Audit,
     clock: Clock,
 ) -> Others:
     seconds = settings.limits.provider_seconds
@@ -202,7 +207,7 @@ def _others(
         excused=dialects,
         heard=outbox.heard,
     )
-    return Others(keeper, discoveries, identity, client, guarded, dialects, registry)
+    return Others(keeper, discoveries, identity, client, guarded, dialects, registry, audit)
 
 
 def _joined(
@@ -270,6 +275,7 @@ def _joined(
         contacts=Contacts(ours, state, parties, leaving, clock),
         leaving=leaving,
         directories=directories,
+        audit=others.audit,
         clock=clock,
     )
 
@@ -354,7 +360,7 @@ def _pages(gateway: Gateway, pages: Pages, limits: Limits, bodies: Bodies) -> Ro
         )
         | sent(pages, gateway.sending, gateway.outbox)
         | contacts(pages, gateway.contacts, gateway.inviting)
-        | Login(settings, pages, gateway.parties, limits).routes()
+        | Login(settings, pages, gateway.parties, limits, gateway.audit).routes()
     )
     if ours.accept_dialog:
         routes |= acceptance(pages, ours, gateway.inviting, gateway.parties, gateway.wayf)
@@ -421,6 +427,7 @@ async def _sweep(gateway: Gateway) -> None:
         try:
             await gateway.state.database.write(partial(replays.sweep, now=_now()))
             await gateway.state.database.write(old)
+            await gateway.audit.retire(gateway.settings.audit.retention_days)
         except Unavailable as error:
             event("sweep.stalled", level="warning", error=error.explanation)
         await asyncio.sleep(_SWEEP_SECONDS)

@@ -600,6 +600,13 @@ class Outbox(Section):
     give_up_hours: int = Field(default=72, ge=1)
 
 
+class Audit(Section):
+    """The audit trail."""
+
+    enabled: bool = True
+    retention_days: int | None = Field(default=None, ge=1)
+
+
 class Log(Section):
     """What is written to standard error."""
 
@@ -638,6 +645,7 @@ class Config(Section):
     limits: Limits = Limits()
     discovery: Discovery = Discovery()
     outbox: Outbox = Outbox()
+    audit: Audit = Audit()
     log: Log = Log()
     testing: Testing = Testing()
 

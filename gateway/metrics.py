@@ -66,6 +66,10 @@ rate_limited = Counter("ocm_rate_limited", "Requests refused for their number.",
 directory_refreshes = Counter(
     "ocm_directory_refreshes", "Lists of Directory Services fetched.", ["directory", "result"]
 )
+audit_entries = Counter("ocm_audit_entries", "Entries written to the audit trail.")
+audit_lost = Counter(
+    "ocm_audit_lost", "Entries that were noted and not kept, because too many waited."
+)
 build = Gauge("ocm_build_info", "The version that runs.", ["version"], multiprocess_mode="livemax")
 
 

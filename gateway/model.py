@@ -446,3 +446,33 @@ class Decision:
     policy: str
     request: str
     chain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """Something that the audit trail keeps: who did or wanted what, and what came of it.
+
+    `what` is a name such as `sent.created`; `outcome` is done, allow or deny. `who` and `whom` are
+    OCM Addresses, and with `reason` may be erased later; `provider` is the other server; `about` is
+    the id of the share or invite; `decision` is an id that the one who was refused is told, too.
+    """
+
+    at: int
+    what: str
+    outcome: str
+    decision: str
+    who: str = ""
+    whom: str = ""
+    provider: str = ""
+    about: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A deed in its place in the chain; `erased` names the fields that were forgotten."""
+
+    position: int
+    deed: Deed
+    hash: str
+    erased: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,7 +129,8 @@ def running() -> Iterator[Server]:
 def migrate_template(server: Server) -> None:
     """Make the database that others are copied from."""
     server.run(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0")
-    asyncio.run(_migrate(server.url(TEMPLATE)))
+    with ThreadPoolExecutor(1) as beside:  # the test that asks first may have a loop running
+        beside.submit(asyncio.run, _migrate(server.url(TEMPLATE))).result()
 
 
 async def _migrate(url: str) -> None:

@@ -4,6 +4,7 @@ import typer
 
 from gateway import __version__
 from gateway.cli import (
+    audit,
     contact,
     dialects,
     directory,
@@ -39,6 +40,7 @@ app.add_typer(dialects.commands, name="dialects")
 app.add_typer(keys.commands, name="keys")
 app.add_typer(peers.commands, name="peers")
 app.add_typer(outbox.commands, name="outbox")
+app.add_typer(audit.commands, name="audit")
 
 
 @app.command()

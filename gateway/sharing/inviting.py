@@ -120,6 +120,7 @@ class Inviting:
 
         await self._state.database.write(record)
         event("invite.created", id=invite.id, user=user.name)
+        await self._audit("invite.created", user.name, about=invite.id)
         return invite
 
     def _expiration(self, wanted: int | None, now: int) -> int | None:
@@ -166,11 +167,12 @@ class Inviting:
 
     async def withdraw(self, invite_id: str, *, sender: str | None = None) -> SentInvite:
         """Take an Invite back. Raises Conflict when it was accepted already."""
-        await self.by_id(invite_id, sender=sender)
+        invite = await self.by_id(invite_id, sender=sender)
         if await self._state.database.write(
             partial(self._state.invites.withdraw, invite_id=invite_id)
         ):
             event("invite.withdrawn", id=invite_id)
+            await self._audit("invite.withdrawn", invite.sender, about=invite_id)
         invite = await self.by_id(invite_id)
         if invite.state is not InviteState.WITHDRAWN:
             raise Conflict(f"the invite is {invite.state.value} already")
@@ -212,6 +214,7 @@ class Inviting:
         contact = self._contact(sender.name, provider, acceptance.receiver)
         if await self._state.database.write(partial(self._take, invite=invite, contact=contact)):
             event("invite.accepted", id=invite.id, user=sender.name, server=provider)
+            await self._audit("invite.accepted", sender.name, contact, about=invite.id)
             return Welcome(_introduce(sender), repeated=False)
         invite = await self._known(acceptance.token)
         if invite.accepted_by != contact.address:
@@ -304,6 +307,7 @@ class Inviting:
         kept = await self._state.database.write(record)
         await self._others.registry.note(provider, ProviderSource.INVITE)
         event("invite.taken", user=receiver.name, server=provider, contact=kept.id)
+        await self._audit("invite.taken", receiver.name, kept)
         return kept
 
     async def _ask(self, invite: Invite, receiver: User, *, in_doubt: bool) -> Person:
@@ -326,6 +330,17 @@ class Inviting:
                 pass
         _expect_taken(provider, reply)
         return invites.parse_person(reply.body, provider)
+
+    async def _audit(
+        self, what: str, user: str, contact: Contact | None = None, *, about: str = ""
+    ) -> None:
+        await self._others.audit.record(
+            what,
+            who=str(self._ours.address(user)),
+            whom=contact.address if contact else "",
+            provider=contact.provider if contact else "",
+            about=about,
+        )
 
     def _contact(self, user: str, provider: Authority, person: Person) -> Contact:
         return Contact(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from gateway.errors import Malformed, ProviderFailed, ProviderRefused
 from gateway.model import Authority
 from gateway.ocm import json
+from gateway.policy.audit import Audit
 from gateway.policy.doorkeeper import Doorkeeper
 from gateway.providers.client import ProviderClient, Reply
 from gateway.providers.dialects import Dialects
@@ -18,7 +19,8 @@ PASSING_STATUSES = frozenset({408, 425, 429})
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """Policy, discovery, dialects, registry, proof of identity, signed posts, the bare way out."""
+    """Policy, discovery, dialects, registry, proof of identity, signed posts, the bare way out,
+    and where it is written down what came of it."""
 
     doorkeeper: Doorkeeper
     discoveries: Discoveries
@@ -27,6 +29,7 @@ class Others:
     guarded: Guarded
     dialects: Dialects
     registry: Registry
+    audit: Audit
 
 
 def expect_success(provider: Authority, reply: Reply) -> None:

@@ -111,6 +111,7 @@ class Receiving:
         share = await self._state.database.write(partial(self._keep, share=offered, ruling=ruling))
         await self._others.registry.note(sending_server, ProviderSource.SHARE)
         event("share.received", id=share.id, server=sending_server, recipient=recipient.name)
+        await self._audit("received.arrived", share, share.sender)
         if contact and contact.trusted and share.state is ReceivedState.PENDING:
             await self._decide(
                 share,
@@ -243,6 +244,7 @@ class Receiving:
         )
         if await self._state.database.write(unshare):
             event("share.unshared", id=share.id, server=share.sending_server)
+            await self._audit("received.unshared", share, share.sender)
 
     async def _doubt(
         self, share: ReceivedShare, notification: NewNotification, *, proven: bool
@@ -351,12 +353,26 @@ class Receiving:
 
         if await self._state.database.write(record):
             event(f"share.{state.value}", id=share.id, server=share.sending_server)
+            await self._audit(f"received.{state.value}", share, self._address(share))
             if at_once:
                 await self._outbox.attempt(entry.id)
         decided = await self.by_id(share.id)
         if decided.state is not state:
             raise Conflict(f"the share is {decided.state.value} already")
         return decided
+
+    async def _audit(self, what: str, share: ReceivedShare, who: str) -> None:
+        ours = self._address(share)
+        await self._others.audit.record(
+            what,
+            who=who,
+            whom=share.sender if who == ours else ours,
+            provider=share.sending_server,
+            about=share.id,
+        )
+
+    def _address(self, share: ReceivedShare) -> str:
+        return str(self._ours.address(share.recipient))
 
     async def _answer(self, entry: OutboxEntry) -> None:
         share = await self.by_id(entry.share)

@@ -121,6 +121,7 @@ class Sending:
         await self._state.database.write(record)
         await self._others.registry.note(share.receiving_server, ProviderSource.DIRECT)
         event("share.created", provider_id=share.provider_id, server=share.receiving_server)
+        await self._audit("sent.created", share)
         await self._outbox.attempt(entry.id)
         return await self.by_id(share.provider_id)
 
@@ -224,10 +225,23 @@ class Sending:
             outbox.add(connection, entry)
             return True
 
-        if await self._state.database.write(record):
+        told = await self._state.database.write(record)
+        if share.state.opens:
+            await self._audit("sent.revoked", share)
+        if told:
             event("share.revoked", provider_id=provider_id, server=share.receiving_server)
             await self._outbox.attempt(entry.id)
         return await self.by_id(provider_id)
+
+    async def _audit(self, what: str, share: SentShare, reason: str = "") -> None:
+        await self._others.audit.record(
+            what,
+            who=str(self._ours.address(share.owner)),
+            whom=share.share_with,
+            provider=share.receiving_server,
+            about=share.provider_id,
+            reason=reason,
+        )
 
     async def _deliver(self, entry: OutboxEntry) -> None:
         """The Share Creation Notification (draft 03, 6), in a form that the server can take."""
@@ -318,15 +332,15 @@ class Sending:
         )
 
     async def _undelivered(self, entry: OutboxEntry, reason: str) -> None:
-        await self._state.database.write(
-            partial(
-                self._state.sent.move,
-                provider_id=entry.share,
-                state=SentState.REFUSED,
-                out_of=(SentState.PENDING,),
-                reason=reason,
-            )
+        refuse = partial(
+            self._state.sent.move,
+            provider_id=entry.share,
+            state=SentState.REFUSED,
+            out_of=(SentState.PENDING,),
+            reason=reason,
         )
+        if await self._state.database.write(refuse):
+            await self._audit("sent.refused", await self.by_id(entry.share), reason)
 
     async def _redeliver(self, entry: OutboxEntry) -> None:
         await self._state.database.write(
@@ -423,6 +437,7 @@ class Sending:
                 provider_id=share.provider_id,
                 server=share.receiving_server,
             )
+            await self._audit(f"sent.{state.value}", share)
 
     async def exchange_token(self, request: TokenRequest, message: Message) -> TokenResponse:
         """Exchange the secret of a Share for an access token (Code Flow, draft 03, 9).
@@ -437,7 +452,7 @@ class Sending:
             share = await self._code_of_unsigned(request)
             if share is None:
                 raise InvalidClient(error.message, detail=error.detail) from error
-            return self._access.issue(share)
+            return self._issue(share)
         except BadSignature as error:
             raise InvalidClient(error.message, detail=error.detail) from error
         find = partial(self._state.sent.find_by_secret, secret=request.code)
@@ -458,6 +473,16 @@ class Sending:
             raise InvalidClient(error.message, detail=error.detail) from error
         if not share.opens_at(self._clock()):
             raise InvalidGrant("the share has ended")
+        return self._issue(share)
+
+    def _issue(self, share: SentShare) -> TokenResponse:
+        self._others.audit.note(
+            "token.issued",
+            who=share.share_with,
+            whom=str(self._ours.address(share.owner)),
+            provider=share.receiving_server,
+            about=share.provider_id,
+        )
         return self._access.issue(share)
 
     @property

@@ -281,3 +281,28 @@ policy_bundles = Table(
     Column("checked_at", Integer, nullable=False),
     Column("last_error", Text, nullable=False),
 )
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("at", Integer, nullable=False),
+    Column("what", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("decision", String, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("about", String, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("who_salt", Text, nullable=False),
+    Column("who_seal", Text, nullable=False),
+    Column("whom", Text, nullable=False),
+    Column("whom_salt", Text, nullable=False),
+    Column("whom_seal", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("reason_salt", Text, nullable=False),
+    Column("reason_seal", Text, nullable=False),
+    Column("hash", String, nullable=False),
+    Index("audit_by_decision", "decision"),
+    Index("audit_by_who", "who"),
+    Index("audit_by_whom", "whom"),
+)

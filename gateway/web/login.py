@@ -7,6 +7,7 @@ from gateway.config import Config
 from gateway.errors import TooMany
 from gateway.logs import event
 from gateway.model import LoginMethod
+from gateway.policy.audit import ALLOW, DENY, Audit
 from gateway.sharing.credentials import basic
 from gateway.sharing.parties import Parties
 from gateway.web.languages import N_
@@ -30,7 +31,10 @@ def own_path(text: str) -> str:
 class Login:
     """The pages for logging in and out."""
 
-    def __init__(self, settings: Config, pages: Pages, parties: Parties, limits: Limits) -> None:
+    def __init__(
+        self, settings: Config, pages: Pages, parties: Parties, limits: Limits, audit: Audit
+    ) -> None:
+        self._audit = audit
         self._pages = pages
         self._sessions = pages.sessions
         self._parties = parties
@@ -78,12 +82,14 @@ class Login:
             self._limits.count("login", address)
             self._limits.count("login", f"user {name}")
             event("login.failed", level="warning", address=address)
+            self._audit.note("login", outcome=DENY, who=name, reason=f"wrong password, {address}")
             view.say(view.gettext("Name or password is wrong."), "failed")
             return self._form(view, view.field("next"), 401)
         view.visitor = await self._sessions.begin(
             view.request, view.visitor, user, LoginMethod.PASSWORD
         )
         event("login", user=user.name, method=LoginMethod.PASSWORD)
+        self._audit.note("login", outcome=ALLOW, who=user.name)
         response = self._onwards(view, view.field("next"))
         self._sessions.remember(response, view.visitor)
         return response

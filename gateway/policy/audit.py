@@ -1,0 +1,249 @@
+"""What was done and decided, in a chain that cannot be changed unseen (`store/audit.py`).
+
+`record` returns once the entry is on disk, and raises Unavailable when it cannot be written: what
+is acknowledged is in the trail. `note` returns at once, for what happens often and grants nothing
+that lasts (access tokens, log-ins, refusals); its entry is written within half a second, so a crash
+may lose those. Both wait in one bounded line, and whoever writes takes all that wait: a hundred
+entries at once cost one transaction. The WebDAV path writes none.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy import Connection
+
+from gateway import metrics
+from gateway.errors import Unavailable
+from gateway.logs import event
+from gateway.model import AuditEntry, Deed
+from gateway.store import audit
+from gateway.store.database import Database
+from gateway.store.vault import Vault
+
+ALLOW, DENY, DONE = "allow", "deny", "done"
+"""The outcomes: of a decision, and of a deed."""
+
+_MOST_WAITING = 10_000
+_AT_ONCE = 500
+_NOTE_SECONDS = 0.5
+_AGAIN_SECONDS = 1.0
+_LONGEST = 1000
+_VERIFIED_AT_ONCE = 5000
+
+Waiting = tuple[Deed, asyncio.Future[None] | None]
+
+
+class Audit:
+    """The trail of one gateway. Close it, so that what was noted is written."""
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        clock: Callable[[], int],
+        written: Callable[[list[AuditEntry]], None] = lambda _: None,
+        *,
+        on: bool = True,
+    ) -> None:
+        """`written` is shown the entries of this process once they are on disk."""
+        self._database = database
+        self._vault = vault
+        self._clock = clock
+        self._written = written
+        self._on = on
+        self._waiting: list[Waiting] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
+        self._closing = False
+
+    async def record(
+        self,
+        what: str,
+        *,
+        outcome: str = DONE,
+        who: str = "",
+        whom: str = "",
+        provider: str = "",
+        about: str = "",
+        decision: str = "",
+        reason: str = "",
+    ) -> str:
+        """Write an entry down; returns its decision id once it is on disk.
+
+        Raises Unavailable when it cannot be written.
+        """
+        deed = self._deed(what, outcome, who, whom, provider, about, decision, reason)
+        if self._on:
+            written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            if not self._enqueue(deed, written):
+                raise Unavailable("the audit trail cannot be written just now", retry_after=5)
+            self._hurry.set()
+            await written
+        return deed.decision
+
+    def note(
+        self,
+        what: str,
+        *,
+        outcome: str = DONE,
+        who: str = "",
+        whom: str = "",
+        provider: str = "",
+        about: str = "",
+        decision: str = "",
+        reason: str = "",
+    ) -> str:
+        """Have an entry written soon; returns its decision id. Too many at once are counted, not
+        kept."""
+        deed = self._deed(what, outcome, who, whom, provider, about, decision, reason)
+        if self._on and not self._enqueue(deed, None):
+            metrics.audit_lost.inc()
+        return deed.decision
+
+    async def erase(self, address: str) -> int:
+        """Forget an address, in every entry that names it; how many there were. The chain holds."""
+        found = await self._database.write(partial(audit.erase, address=address))
+        await self.record("audit.erased", reason=f"{found} entries")
+        return found
+
+    async def prune(self, before: int) -> int:
+        """Forget the entries from before that time; how many there were."""
+        prune = partial(audit.prune, vault=self._vault, before=before)
+        gone = await self._database.write(prune)
+        if gone:
+            await self.record("audit.pruned", reason=f"{gone} entries")
+        return gone
+
+    async def retire(self, days: int | None) -> None:
+        """Forget what is older than so many days; None forgets nothing."""
+        if days is not None:
+            await self.prune(self._clock() - days * 86_400)
+
+    async def close(self) -> None:
+        """Write what waits, if it can be written."""
+        self._closing = True
+        self._hurry.set()
+        if self._writer is not None:
+            await asyncio.gather(self._writer, return_exceptions=True)
+
+    def _deed(
+        self,
+        what: str,
+        outcome: str,
+        who: str,
+        whom: str,
+        provider: str,
+        about: str,
+        decision: str,
+        reason: str,
+    ) -> Deed:
+        return Deed(
+            at=self._clock(),
+            what=what,
+            outcome=outcome,
+            decision=decision or secrets.token_hex(8),
+            who=_text(who),
+            whom=_text(whom),
+            provider=_text(provider),
+            about=_text(about),
+            reason=_text(reason),
+        )
+
+    def _enqueue(self, deed: Deed, written: asyncio.Future[None] | None) -> bool:
+        if len(self._waiting) >= _MOST_WAITING:
+            return False
+        self._waiting.append((deed, written))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write())
+        return True
+
+    async def _write(self) -> None:
+        """Write until nothing waits any more."""
+        while self._waiting:
+            if not self._closing and all(written is None for _, written in self._waiting):
+                try:
+                    async with asyncio.timeout(_NOTE_SECONDS):
+                        await self._hurry.wait()
+                except TimeoutError:
+                    pass
+            self._hurry.clear()
+            batch, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
+            if not await self._append(batch):
+                if self._closing:
+                    return
+                await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _append(self, batch: list[Waiting]) -> bool:
+        append = partial(audit.append, vault=self._vault, deeds=[deed for deed, _ in batch])
+        try:
+            entries = await self._database.write(append)
+        except Exception as error:  # whatever it is, nobody may wait for ever
+            event("audit.stalled", level="error", error=str(error))
+            self._refuse(batch, error)
+            return False
+        metrics.audit_entries.inc(len(entries))
+        for _, written in batch:
+            if written is not None and not written.done():
+                written.set_result(None)
+        self._written(entries)
+        return True
+
+    def _refuse(self, batch: list[Waiting], error: Exception) -> None:
+        """Those that wait for their entry are told; what was only noted is tried again."""
+        for _, written in batch:
+            if written is not None and not written.done():
+                written.set_exception(
+                    Unavailable(
+                        "the audit trail cannot be written just now",
+                        detail=str(error),
+                        retry_after=5,
+                    )
+                )
+        if isinstance(error, Unavailable):
+            self._waiting = [one for one in batch if one[1] is None] + self._waiting
+
+
+def _text(text: str) -> str:
+    """What any database can keep, and not too much of it."""
+    return text[:_LONGEST].replace("\0", "").encode("utf-8", "replace").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What became of a look at the whole chain: which entry is the first that does not hold.
+
+    `first` and `last` are positions, 0 for an empty trail; `damaged` is None for a sound one.
+    """
+
+    entries: int
+    first: int
+    last: int
+    damaged: int | None = None
+    fault: str = ""
+
+
+async def verify(database: Database, vault: Vault) -> Verification:
+    """Look at every entry of the chain; others may write meanwhile."""
+    count, base, known = 0, audit.End(0, ""), None
+
+    def step(connection: Connection) -> tuple[audit.End, audit.End, int]:
+        begin, head = audit.ends(connection, vault)
+        end, number = audit.check(connection, known or begin, _VERIFIED_AT_ONCE)
+        if not number:
+            audit.expect_head(end, head)
+        return begin, end, number
+
+    try:
+        while True:
+            begin, end, number = await database.read(step)
+            base = base if known else begin
+            known = end
+            count += number
+            if not number:
+                break
+    except audit.Damaged as error:
+        return Verification(count, base.position + 1, 0, error.position, error.fault)
+    return Verification(count, base.position + 1 if count else 0, end.position)
