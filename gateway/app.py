@@ -45,6 +45,7 @@ from gateway.sharing.parties import Parties
 from gateway.sharing.probing import Probing
 from gateway.sharing.receiving import Receiving
 from gateway.sharing.recipients import Recipients
+from gateway.sharing.requests import Requests
 from gateway.sharing.sending import Sending
 from gateway.sharing.storage import Storage
 from gateway.sharing.visiting import Visiting
@@ -111,6 +112,7 @@ class Gateway:
     inviting: Inviting
     contacts: Contacts
     leaving: Leaving
+    requests: Requests
     messages: Messages
     wayf: Wayf
     directories: Directories
@@ -274,6 +276,7 @@ def _joined(
         ),
         contacts=Contacts(ours, state, parties, leaving, clock),
         leaving=leaving,
+        requests=Requests(ours, state, others, parties, storage, sending, clock),
         directories=directories,
         audit=others.audit,
         clock=clock,
@@ -297,6 +300,7 @@ def public_server(gateway: Gateway) -> web.Server:
         gateway.receiving,
         gateway.inviting,
         gateway.leaving,
+        gateway.requests,
         limits,
         body_bytes=settings.limits.ocm_body_bytes,
     )

@@ -422,6 +422,7 @@ class Sharing(Section):
     require_exchange: bool = False
     require_invite: bool = False
     legacy_access: bool | Literal["auto"] = "auto"
+    requests: bool = True
     mfa_trusted: tuple[DomainPattern, ...] = ()
     max_expiration_days: int | None = Field(default=None, ge=1)
 

@@ -208,6 +208,35 @@ class OutboxEntry:
     dead: bool = False
 
 
+class RequestState(StrEnum):
+    """Where a request for a Share stands."""
+
+    OPEN = "open"
+    AGREED = "agreed"
+    DECLINED = "declined"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Somebody at another server asks a local user to share a Resource.
+
+    `share_with` is the OCM Address that is to have it, `provider` the server that asks. `about` is
+    the id of a SentShare that names the Resource, or grants passing it on; "" for none. `share` is
+    the id of the SentShare that came of it.
+    """
+
+    id: str
+    owner: str
+    share_with: str
+    provider: Authority
+    resource: tuple[str, ...]
+    about: str
+    created_at: int
+    state: RequestState = RequestState.OPEN
+    decided_at: int | None = None
+    share: str = ""
+
+
 class InviteState(StrEnum):
     """Where an Invite of a local user stands; one that is open may still have expired."""
 

@@ -14,6 +14,7 @@ from gateway.cli import (
     outbox,
     peers,
     received,
+    request,
     share,
 )
 from gateway.cli.check import check
@@ -32,6 +33,7 @@ app.command()(demo)
 app.command()(simulate)
 app.add_typer(share.commands, name="share")
 app.add_typer(received.commands, name="received")
+app.add_typer(request.commands, name="request")
 app.add_typer(invite.commands, name="invite")
 app.add_typer(contact.commands, name="contact")
 app.add_typer(directory.commands, name="directory")

@@ -48,7 +48,7 @@ def create(
             user=user,
             path=path,
             share_with=share_with.strip(),
-            permissions=_permissions(permissions),
+            permissions=permissions_of(permissions),
             expiration_at=until(expires),
             must_exchange_token=exchange,
             must_use_mfa=mfa,
@@ -116,7 +116,8 @@ def _outcome(share: SentShare) -> list[str]:
     return [sent_line(share)]
 
 
-def _permissions(text: str) -> frozenset[Permission]:
+def permissions_of(text: str) -> frozenset[Permission]:
+    """Permissions by commas; Malformed for others."""
     words = [word.strip() for word in text.split(",") if word.strip()]
     unknown = sorted(set(words) - set(Permission))
     if unknown or not words:

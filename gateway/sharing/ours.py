@@ -46,6 +46,7 @@ class Ours:
     has_denylist: bool
     longest_share_seconds: int | None
     webdav_receive: bool = False
+    takes_requests: bool = False
     honours_mfa: bool = False
     mfa_trusted: Names = _NOBODY
 
@@ -86,6 +87,7 @@ def from_config(settings: config.Config) -> Ours:
         has_denylist=bool(settings.policy.deny),
         longest_share_seconds=(settings.sharing.max_expiration_days or 0) * 86_400 or None,
         webdav_receive=settings.dialects.webdav_receive,
+        takes_requests=settings.sharing.requests and settings.sharing.send,
         honours_mfa=settings.proves_mfa,
         mfa_trusted=_names(settings.sharing.mfa_trusted),
     )

@@ -306,3 +306,19 @@ audit = Table(
     Index("audit_by_who", "who"),
     Index("audit_by_whom", "whom"),
 )
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("share_with", String, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("resource", Text, nullable=False),
+    Column("about", String, nullable=False),
+    Column("created_at", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("decided_at", Integer),
+    Column("share", String, nullable=False),
+    Index("requests_by_owner", "owner", "created_at"),
+)

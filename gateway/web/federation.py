@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway import metrics
 from gateway.errors import Malformed, TooLarge, Unsupported
 from gateway.httpsig.message import Message
-from gateway.ocm import discovery, invites, notifications, shares, tokens
+from gateway.ocm import discovery, invites, notifications, requests, shares, tokens
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.ocm.shares import NewShare
 from gateway.providers.ring import Ring
@@ -19,6 +19,7 @@ from gateway.sharing.inviting import Inviting
 from gateway.sharing.leaving import Leaving
 from gateway.sharing.ours import JWKS_PATH, Ours, describe
 from gateway.sharing.receiving import Receiving
+from gateway.sharing.requests import Requests
 from gateway.sharing.sending import Sending
 from gateway.web.middleware import Limits, Manner, visit_of
 from gateway.web.requests import continue_if_expected, json_response, no_store, read_body
@@ -39,6 +40,7 @@ class Federation:
         receiving: Receiving,
         inviting: Inviting,
         leaving: Leaving,
+        requests: Requests,
         limits: Limits,
         *,
         body_bytes: int,
@@ -49,6 +51,7 @@ class Federation:
         self._receiving = receiving
         self._inviting = inviting
         self._leaving = leaving
+        self._requests = requests
         self._limits = limits
         self._body_bytes = body_bytes
 
@@ -66,7 +69,7 @@ class Federation:
             f"{api}/notifications": Route("ocm.notifications", {"POST": self.post_notification}),
             f"{api}/token": Route("ocm.token", {"POST": self.post_token}, Manner.OAUTH),
             f"{api}/invite-accepted": Route("ocm.invites", {"POST": self.post_acceptance}),
-            f"{api}/request-share": Route("ocm.requests", {"POST": self.post_unsupported}),
+            f"{api}/request-share": Route("ocm.requests", {"POST": self.post_request}),
         }
 
     async def get_discovery(self, request: web.BaseRequest) -> web.Response:
@@ -148,9 +151,12 @@ class Federation:
         no_store(response)
         return response
 
-    async def post_unsupported(self, _: web.BaseRequest) -> web.Response:
-        """What the API has and this server does not."""
-        raise Unsupported("this is not supported here")
+    async def post_request(self, request: web.BaseRequest) -> web.Response:
+        """Somebody asks for a Share (OCM-API 1.4): 201 when noted."""
+        message = await self._message(request)
+        _expect_json(request)
+        await self._requests.receive_request(requests.parse(message.body), message)
+        return _created(b"{}")
 
     async def read(self, request: web.BaseRequest) -> Message:
         """A request of the OCS API, which may say in which format it wants its answer."""

@@ -762,11 +762,6 @@ async def test_shares_are_posted(gateway, peer, method):
     assert reply.headers["Allow"] == "POST"
 
 
-@pytest.mark.parametrize("path", ["invite-accepted", "request-share"])
-async def test_what_is_not_built_says_so(gateway, peer, path):
-    refused(await peer.post(f"{gateway.ours.end_point}/{path}", b"{}"), 501)
-
-
 @pytest.mark.conforms("OCM-5.3-32")
 async def test_shares_without_the_exchange_are_refused_where_it_is_demanded(opened, peer):
     gateway = await opened(sharing={"require_exchange": True})

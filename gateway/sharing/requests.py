@@ -1,0 +1,275 @@
+"""Asking to be shared with: what others ask of our users, and what our users ask of others.
+
+Nothing is shared by asking: a request lies in the inbox of the owner until they agree or decline.
+So that nobody is buried in them, the same request counts once, one that was declined is not heard
+again for a week, and an owner has a bounded number, of which one server can take only a part.
+
+Who may ask for what, and who is told that there is nothing (404): a Share of the owner's by its id
+or address, when it is one with the asking server; and a path in the owner's files, when the owner
+has the asker in the address book for another reason than a share.
+"""
+
+import uuid
+from collections.abc import Callable
+from functools import partial
+
+from sqlalchemy import Connection
+
+from gateway.dav.target import decode_segment
+from gateway.errors import (
+    Conflict,
+    GatewayError,
+    Malformed,
+    NotFound,
+    Refused,
+    TooMany,
+    Unsupported,
+)
+from gateway.httpsig.message import Message
+from gateway.logs import event
+from gateway.model import ContactSource, Permission, Request, RequestState, SentShare
+from gateway.ocm import requests as wire
+from gateway.ocm.address import Address, parse_address
+from gateway.ocm.requests import ShareRequest
+from gateway.sharing.others import Others, expect_success
+from gateway.sharing.ours import Ours
+from gateway.sharing.parties import Parties
+from gateway.sharing.sending import Offer, Sending
+from gateway.sharing.storage import Storage
+from gateway.store import contacts
+from gateway.store import requests as store
+from gateway.store.state import State
+
+_MOST_OPEN = 200
+_MOST_OPEN_OF_ONE_SERVER = 50
+_DEAF_SECONDS = 7 * 86_400
+_NOTHING = "there is no such resource, or not for you"
+
+
+class Requests:
+    """The inbox of requests, and asking others."""
+
+    def __init__(
+        self,
+        ours: Ours,
+        state: State,
+        others: Others,
+        parties: Parties,
+        storage: Storage,
+        sending: Sending,
+        clock: Callable[[], int],
+    ) -> None:
+        self._ours = ours
+        self._state = state
+        self._others = others
+        self._parties = parties
+        self._storage = storage
+        self._sending = sending
+        self._clock = clock
+        if ours.takes_requests:
+            sending.on_reshare_request(self._reshare_asked)
+
+    async def receive_request(self, asked: ShareRequest, message: Message) -> None:
+        """Note what somebody asks a local user to share.
+
+        Raises Unsupported where requests are off, Refused and the errors of signatures for the
+        asking server, Malformed for an owner elsewhere, NotFound for what is not there or not for
+        them, TooMany.
+        """
+        if not self._ours.takes_requests:
+            raise Unsupported("requests for shares are not supported")
+        provider = asked.share_with.authority
+        self._others.doorkeeper.admit_provider(provider)
+        await self._others.identity.authenticate(message, provider, required=True)
+        if asked.owner.authority != self._ours.authority:
+            raise Malformed(
+                "the owner is not a user of this server",
+                fields=(("owner", "is not a user of this server"),),
+            )
+        owner = await self._parties.find(asked.owner.identifier)
+        if owner is None:
+            raise NotFound(_NOTHING)
+        share = await self._share_meant(asked, owner.name)
+        resource = share.resource if share else await self._path_meant(asked, owner.name)
+        await self._note(owner.name, asked.share_with, resource, share)
+
+    async def _share_meant(self, asked: ShareRequest, owner: str) -> SentShare | None:
+        """The owner's Share with that server that is named by id or address."""
+        named = asked.share.removeprefix(f"{self._ours.origin}/{'/'.join(self._ours.shares)}/")
+        find = partial(self._state.sent.find, provider_id=named.strip("/").partition("/")[0])
+        share = await self._state.database.read(find)
+        theirs = share is not None and share.receiving_server == asked.share_with.authority
+        return share if share and theirs and share.owner == owner else None
+
+    async def _path_meant(self, asked: ShareRequest, owner: str) -> tuple[str, ...]:
+        contact = await self._state.database.read(
+            partial(
+                contacts.find,
+                user=owner,
+                provider=asked.share_with.authority,
+                user_id=asked.share_with.identifier,
+            )
+        )
+        if contact is None or contact.source is ContactSource.SHARE or "://" in asked.share:
+            raise NotFound(_NOTHING)
+        try:
+            resource = tuple(decode_segment(part) for part in asked.share.split("/") if part)
+            stat = await self._storage.stat(owner, resource)
+        except (Malformed, Refused) as error:
+            raise NotFound(_NOTHING) from error
+        if not stat.exists or not resource:
+            raise NotFound(_NOTHING)
+        return resource
+
+    async def _reshare_asked(self, share: SentShare, address: Address) -> None:
+        """The Receiving Server of a Share that grants resharing names another party."""
+        self._others.doorkeeper.admit_provider(address.authority)
+        if address.authority == self._ours.authority:
+            raise Malformed("shareWith is a user of this server")
+        await self._note(share.owner, address, share.resource, share)
+
+    async def _note(
+        self, owner: str, share_with: Address, resource: tuple[str, ...], share: SentShare | None
+    ) -> None:
+        provider = share.receiving_server if share else share_with.authority
+        request = Request(
+            id=str(uuid.uuid4()),
+            owner=owner,
+            share_with=str(share_with),
+            provider=provider,
+            resource=resource,
+            about=share.provider_id if share else "",
+            created_at=self._clock(),
+        )
+
+        def record(connection: Connection) -> bool:
+            before = store.latest(connection, owner, request.share_with, resource)
+            if before and self._deaf(before):
+                return False
+            if (
+                store.open_to(connection, owner) >= _MOST_OPEN
+                or store.open_to(connection, owner, provider) >= _MOST_OPEN_OF_ONE_SERVER
+            ):
+                raise TooMany("the owner has too many requests to read", retry_after=3600)
+            store.add(connection, request)
+            return True
+
+        if await self._state.database.write(record):
+            event("request.received", id=request.id, server=provider, owner=owner)
+
+    def _deaf(self, before: Request) -> bool:
+        declined = before.state is RequestState.DECLINED
+        recently = self._clock() - (before.decided_at or 0) < _DEAF_SECONDS
+        return before.state is RequestState.OPEN or (declined and recently)
+
+    async def all(self, owner: str | None = None) -> list[Request]:
+        """What was asked of one owner, or of everybody, the newest first."""
+        return await self._state.database.read(partial(store.all_, owner=owner))
+
+    async def by_id(self, request_id: str, *, owner: str | None = None) -> Request:
+        """One request, to that owner if one is given; NotFound otherwise."""
+        request = await self._state.database.read(partial(store.by_id, request_id=request_id))
+        if owner is not None and request.owner != owner:
+            raise NotFound("there is no such request")
+        return request
+
+    async def agree(
+        self,
+        request_id: str,
+        *,
+        owner: str | None = None,
+        permissions: frozenset[Permission] = frozenset({Permission.READ}),
+    ) -> Request:
+        """Share what was asked for; the new Share's id is in the request afterwards.
+
+        What a Share that was passed on demands and allows holds for the new one too. Raises
+        Conflict for a request that was decided, and what `create_share` raises.
+        """
+        request = await self.by_id(request_id, owner=owner)
+        await self._decide(request, RequestState.AGREED)
+        try:
+            share = await self._sending.create_share(await self._offer(request, permissions))
+        except GatewayError:
+            await self._put(request, RequestState.OPEN, out_of=RequestState.AGREED)
+            raise
+        await self._put(
+            request, RequestState.AGREED, out_of=RequestState.AGREED, share=share.provider_id
+        )
+        return await self.by_id(request.id)
+
+    async def decline(self, request_id: str, *, owner: str | None = None) -> Request:
+        """Do not share. The other side is not told: there is no word for it."""
+        request = await self.by_id(request_id, owner=owner)
+        await self._decide(request, RequestState.DECLINED)
+        return await self.by_id(request.id)
+
+    async def _offer(self, request: Request, permissions: frozenset[Permission]) -> Offer:
+        offer = Offer(
+            user=request.owner,
+            path="/" + "/".join(request.resource),
+            share_with=request.share_with,
+            permissions=permissions,
+        )
+        if not request.about:
+            return offer
+        share = await self._sending.by_id(request.about)
+        if request.share_with == share.share_with:
+            return offer
+        if not permissions <= share.permissions - {Permission.SHARE}:
+            raise Refused("that is more than the share that is passed on allows")
+        return Offer(
+            user=offer.user,
+            path=offer.path,
+            share_with=offer.share_with,
+            permissions=permissions,
+            expiration_at=share.expiration_at,
+            must_exchange_token=share.must_exchange_token or None,
+            must_use_mfa=share.must_use_mfa,
+        )
+
+    async def _decide(self, request: Request, state: RequestState) -> None:
+        if not await self._put(request, state, out_of=RequestState.OPEN):
+            raise Conflict("the request was decided already")
+        event(f"request.{state.value}", id=request.id, owner=request.owner)
+
+    async def _put(
+        self, request: Request, state: RequestState, *, out_of: RequestState, share: str = ""
+    ) -> bool:
+        return await self._state.database.write(
+            partial(
+                store.decide,
+                request_id=request.id,
+                state=state,
+                out_of=out_of,
+                at=self._clock(),
+                share=share,
+            )
+        )
+
+    async def send(self, user: str, owner: str, share: str) -> None:
+        """Ask somebody at another server to share something with a local user.
+
+        Raises Malformed, NotFound for no such user, Refused for a server that is denied,
+        ProviderRefused for a no (also from a server that takes no requests), ProviderFailed.
+        """
+        if not self._ours.receives:
+            raise Unsupported("this server takes no shares")
+        if await self._parties.find(user) is None:
+            raise NotFound(f"there is no user {user}")
+        address = parse_address(owner)
+        if address.authority == self._ours.authority:
+            raise Malformed(f"{address} is a user of this server; OCM is for other servers")
+        body = wire.encode(ShareRequest(address, self._ours.address(user), share))
+        wire.parse(body)
+        provider = address.authority
+        self._others.doorkeeper.admit_provider(provider)
+        discovery = await self._others.discoveries.discover(provider)
+        reply = await self._others.client.post(
+            provider,
+            discovery.api("request-share"),
+            body,
+            content_type="application/json",
+            purpose="request",
+        )
+        expect_success(provider, reply)
+        event("request.sent", server=provider, user=user)
