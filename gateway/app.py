@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from aiohttp import web, web_response
+from yarl import URL
 
 from gateway import __version__, config, metrics
 from gateway.config import Config
@@ -54,7 +55,7 @@ from gateway.store import replays, revisions, sessions
 from gateway.store.following import follow
 from gateway.store.postgres import PostgresAddress
 from gateway.store.state import State, open_state
-from gateway.transport import Guarded, TestingHosts
+from gateway.transport import Guarded, TestingHosts, authority_of
 from gateway.upstream.pool import Pool
 from gateway.web import named
 from gateway.web.bodies import Bodies
@@ -63,6 +64,7 @@ from gateway.web.lane import Lane
 from gateway.web.login import Login
 from gateway.web.management import management_app
 from gateway.web.middleware import SERVER, Limits, around
+from gateway.web.oidc import Oidc
 from gateway.web.old import OldAddresses
 from gateway.web.pages.acceptance import acceptance
 from gateway.web.pages.contacts import contacts
@@ -113,6 +115,7 @@ class Gateway:
     contacts: Contacts
     leaving: Leaving
     requests: Requests
+    anywhere: Guarded
     messages: Messages
     wayf: Wayf
     directories: Directories
@@ -136,7 +139,7 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         keeper = Doorkeeper(sources.from_config(settings.policy), registry, ledger, clock)
         testing = TestingHosts(frozenset(authority(host) for host in settings.testing.hosts))
         guarded = Guarded(testing, keeper.admit_provider, healths)
-        anywhere = Guarded(testing, lambda _: None, healths)
+        anywhere = Guarded(_private(settings, testing), lambda _: None, healths)
         way = Pool(idle_seconds=settings.limits.storage_idle_seconds)
         audit = Audit(state.database, state.vault, clock, on=settings.audit.enabled)
         try:
@@ -144,7 +147,17 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
             others = _others(settings, guarded, keeper, registry, ring, state, outbox, audit, clock)
             directories = Directories(settings.directories, anywhere, state.database, clock)
             yield _joined(
-                settings, ours, state, ring, others, ledger, directories, way, outbox, clock
+                settings,
+                ours,
+                state,
+                ring,
+                others,
+                ledger,
+                directories,
+                anywhere,
+                way,
+                outbox,
+                clock,
             )
         finally:
             with suppress(Unavailable):
@@ -163,6 +176,23 @@ def _place(state: config.State) -> Path | PostgresAddress:
     if not state.shared:
         return state.database_file
     return PostgresAddress(state.database, state.database_password_file, state.connections)
+
+
+def _private(settings: Config, testing: TestingHosts) -> TestingHosts:
+    """Hosts that may have private addresses: those for testing, and such an OpenID provider."""
+    issuer = settings.login.oidc.issuer
+    if not issuer or not settings.login.oidc.private:
+        return testing
+    return TestingHosts(testing.entries | {authority_of(URL(issuer))})
+
+
+def _oidc(gateway: Gateway, pages: Pages) -> Oidc | None:
+    """Logging in at an OpenID provider, where one is configured."""
+    if gateway.settings.login.oidc.issuer is None:
+        return None
+    back = gateway.ours.origin + pages.url("/login/oidc/back")
+    login, vault = gateway.settings.login, gateway.state.vault
+    return Oidc(login, gateway.anywhere, vault, back, gateway.clock)
 
 
 def _others(
@@ -220,6 +250,7 @@ def _joined(
     others: Others,
     ledger: Ledger,
     directories: Directories,
+    anywhere: Guarded,
     way: Pool,
     outbox: Outbox,
     clock: Clock,
@@ -279,6 +310,7 @@ def _joined(
         requests=Requests(ours, state, others, parties, storage, sending, clock),
         directories=directories,
         audit=others.audit,
+        anywhere=anywhere,
         clock=clock,
     )
 
@@ -364,7 +396,9 @@ def _pages(gateway: Gateway, pages: Pages, limits: Limits, bodies: Bodies) -> Ro
         )
         | sent(pages, gateway.sending, gateway.outbox)
         | contacts(pages, gateway.contacts, gateway.inviting)
-        | Login(settings, pages, gateway.parties, limits, gateway.audit).routes()
+        | Login(
+            settings, pages, gateway.parties, limits, gateway.audit, _oidc(gateway, pages)
+        ).routes()
     )
     if ours.accept_dialog:
         routes |= acceptance(pages, ours, gateway.inviting, gateway.parties, gateway.wayf)

@@ -4,16 +4,17 @@ a proxy in front that names the user."""
 from aiohttp import web
 
 from gateway.config import Config
-from gateway.errors import TooMany
+from gateway.errors import NotFound, Refused, TooMany
 from gateway.logs import event
-from gateway.model import LoginMethod
+from gateway.model import LoginMethod, User
 from gateway.policy.audit import ALLOW, DENY, Audit
 from gateway.sharing.credentials import basic
 from gateway.sharing.parties import Parties
 from gateway.web.languages import N_
 from gateway.web.middleware import Limits, visit_of
+from gateway.web.oidc import ATTEMPT_SECONDS, Oidc
 from gateway.web.routes import Routes
-from gateway.web.views import Page, Pages, View
+from gateway.web.views import FROM_COOKIE, TO_COOKIE, Page, Pages, View
 
 _LONGEST = 1024
 
@@ -32,19 +33,29 @@ class Login:
     """The pages for logging in and out."""
 
     def __init__(
-        self, settings: Config, pages: Pages, parties: Parties, limits: Limits, audit: Audit
+        self,
+        settings: Config,
+        pages: Pages,
+        parties: Parties,
+        limits: Limits,
+        audit: Audit,
+        oidc: Oidc | None,
     ) -> None:
         self._audit = audit
         self._pages = pages
         self._sessions = pages.sessions
         self._parties = parties
         self._limits = limits
+        self._oidc = oidc
+        pages.steps_up = oidc is not None and settings.proves_mfa
         self._by_password = settings.login.password and parties.header is None
 
     def routes(self) -> Routes:
         """Log in, log out, log out everywhere, and where one is logged in."""
         return self._pages.routes(
             Page("/login", "page.login", get=self.get_login, post=self.post_login, public=True),
+            Page("/login/oidc", "page.login", get=self.get_oidc, public=True),
+            Page("/login/oidc/back", "page.login", get=self.get_back, public=True),
             Page("/logout", "page.logout", post=self.post_logout, public=True),
             Page("/language", "page.language", get=self.get_language, public=True),
             Page(
@@ -94,6 +105,44 @@ class Login:
         self._sessions.remember(response, view.visitor)
         return response
 
+    async def get_oidc(self, view: View) -> web.StreamResponse:
+        """Off to the OpenID provider; `step` asks for several factors."""
+        if self._oidc is None:
+            raise NotFound("there is nothing here")
+        after = own_path(view.query("next"))
+        place, sealed = await self._oidc.start(after, step_up=bool(view.query("step")))
+        response = web.Response(status=302, headers={"Location": place})
+        self._sessions.lend(response, "oidc", sealed.translate(TO_COOKIE), ATTEMPT_SECONDS)
+        return response
+
+    async def get_back(self, view: View) -> web.StreamResponse:
+        """Back from the OpenID provider, with a code or an error."""
+        if self._oidc is None:
+            raise NotFound("there is nothing here")
+        sealed = self._sessions.lent(view.request, "oidc").translate(FROM_COOKIE)
+        attempt = self._oidc.attempt(sealed, view.query("state"))
+        if not view.query("code"):
+            view.say(view.gettext("You were not logged in."), "failed")
+            return self._form(view, attempt.after, 401)
+        proven = await self._oidc.finish(attempt, view.query("code"))
+        user = await self._parties.find(proven.name)
+        if user is None:
+            raise Refused("you have no account here")
+        view.visitor = await self._sessions.begin(
+            view.request,
+            view.visitor,
+            User(user.name, user.display_name or proven.display_name, user.email),
+            LoginMethod.OIDC,
+            acr=proven.acr,
+            amr=proven.amr,
+        )
+        event("login", user=user.name, method=LoginMethod.OIDC)
+        self._audit.note("login", outcome=ALLOW, who=user.name)
+        response = self._onwards(view, attempt.after)
+        self._sessions.remember(response, view.visitor)
+        self._sessions.lend(response, "oidc", "", None)
+        return response
+
     async def post_logout(self, view: View) -> web.StreamResponse:
         """Log this browser out, or every one of this user."""
         if view.found and view.field("everywhere"):
@@ -129,6 +178,7 @@ class Login:
             after=own_path(after),
             name=view.field("name"),
             by_password=self._by_password,
+            oidc=self._oidc,
             by_proxy=self._parties.header is not None,
         )
 

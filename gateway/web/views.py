@@ -40,7 +40,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from gateway.config import Config
-from gateway.errors import GatewayError, Malformed, NotFound, Refused, Unavailable
+from gateway.errors import GatewayError, Malformed, NeedsMfa, NotFound, Refused, Unavailable
 from gateway.model import User
 from gateway.sharing.ours import Ours
 from gateway.store.vault import Vault
@@ -84,8 +84,9 @@ _HEADINGS = {
 }
 _OTHERWISE = N_("That did not work")
 _LANGUAGE_SECONDS = 365 * 86_400
-_TO_COOKIE = str.maketrans("+/=", "-_.")
-_FROM_COOKIE = str.maketrans("-_.", "+/=")
+TO_COOKIE = str.maketrans("+/=", "-_.")
+FROM_COOKIE = str.maketrans("-_.", "+/=")
+"""What is sealed, in the letters that a cookie may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,7 @@ class Pages:
         self._static = Static(self._prefix)
         own = settings.pages.languages_folder
         self.languages = Languages((CATALOGUES, *((own,) if own else ())), settings.pages.language)
+        self.steps_up = False
         self._menu: list[Page] = []
         self._environments = {
             code: self._environment(ours, code) for code, _ in self.languages.names
@@ -308,13 +310,13 @@ class Pages:
             self.sessions.remember(response, view.visitor)
         if view.said or heard:
             said = self._vault.seal(json.dumps(view.said), "said") if view.said else ""
-            self.sessions.lend(response, "said", said.translate(_TO_COOKIE), 300)
+            self.sessions.lend(response, "said", said.translate(TO_COOKIE), 300)
 
     def _told(self, request: web.BaseRequest) -> list[tuple[str, str]]:
         """What the page before has said; nothing for what is not ours."""
         sealed = self.sessions.lent(request, "said")
         try:
-            said = json.loads(self._vault.open(sealed.translate(_FROM_COOKIE), "said"))
+            said = json.loads(self._vault.open(sealed.translate(FROM_COOKIE), "said"))
             return [(str(kind), str(text)) for kind, text in said]
         except (Unavailable, ValueError):
             return []
@@ -329,6 +331,7 @@ class Pages:
         """An error as a page."""
         values = {
             "error": error,
+            "step_up": self.steps_up and isinstance(error, NeedsMfa),
             "heading": view.gettext(_HEADINGS.get(error.status, _OTHERWISE)),
             "request_id": visit_of(view.request).id,
         }
