@@ -61,6 +61,7 @@ from gateway.web import named
 from gateway.web.bodies import Bodies
 from gateway.web.federation import Federation
 from gateway.web.lane import Lane
+from gateway.web.listener import Listener
 from gateway.web.login import Login
 from gateway.web.management import management_app
 from gateway.web.middleware import SERVER, Limits, around
@@ -366,7 +367,7 @@ def public_server(gateway: Gateway) -> web.Server:
     )
     # What aiohttp refuses by itself, such as malformed HTTP, need not tell its version.
     setattr(web_response, "SERVER_SOFTWARE", SERVER)  # noqa: B010 - not exported
-    return web.Server(
+    return Listener(
         around(settings, dispatch),
         access_log=None,
         auto_decompress=False,

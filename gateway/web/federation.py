@@ -170,7 +170,7 @@ class Federation:
         _, mark, query = request.raw_path.partition("?")
         if query not in queries or (mark and not query):
             raise Malformed("the OCM API has no query parameters")
-        if request.headers.get("Content-Encoding", "identity") != "identity":
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Malformed("compressed requests are not taken")
         return Message(
             method=request.method,
