@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from gateway import metrics
-from gateway.model import ReceivedState, ResourceType, SentState
+from gateway.model import Permission, ReceivedState, ResourceType, SentState
 from gateway.ocm import legacy
 from tests.pair import eventually
 from tests.peer import Answer, unsigned, webdav
@@ -361,7 +361,9 @@ async def test_a_request_to_reshare_is_handed_on_where_somebody_keeps_it(gateway
     closed = await create_share(gateway, peer)
     body = notice(closed, "REQUEST_RESHARE", shareWith="x@https://y.example/")
     assert (await peer.post(notifications_of(gateway), body)).status == 501
-    share = await create_share(gateway, peer, permissions=frozenset({"read", "share"}))
+    share = await create_share(
+        gateway, peer, permissions=frozenset({Permission.READ, Permission.SHARE})
+    )
     body = notice(share, "REQUEST_RESHARE", shareWith="x@https://y.example/")
     assert (await peer.post(notifications_of(gateway), body)).status == 201
     assert asked == [(share.provider_id, "x@y.example")]
