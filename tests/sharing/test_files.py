@@ -1,6 +1,7 @@
 """Files as pages handle them, on a real storage and in a share of a real second gateway."""
 
 import io
+import shutil
 import zipfile
 
 import pytest
@@ -29,7 +30,8 @@ async def text(files, place):
 
 @pytest.fixture
 def files(gateway, storage):  # noqa: F811
-    (storage.root / "alice" / "work").mkdir(exist_ok=True)
+    shutil.rmtree(storage.root / "alice" / "work", ignore_errors=True)
+    (storage.root / "alice" / "work").mkdir()
     return Files(gateway.storage, gateway.visiting, LockSeal(gateway.state.vault.lock_key))
 
 
