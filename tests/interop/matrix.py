@@ -14,7 +14,7 @@ import pytest
 
 from gateway.simulate import peers
 
-PEERS = {name: peer for name, peer in peers.PEERS.items() if name != "nextcloud-34"}
+PEERS = peers.PEERS
 CELLS = (
     "discover",
     "send share",
