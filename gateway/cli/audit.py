@@ -13,12 +13,12 @@ import typer
 
 from gateway.app import Gateway
 from gateway.cli.console import REFUSED, ConfigOption, JsonOption, run, show, until
-from gateway.cli.records import moment
 from gateway.errors import Malformed
 from gateway.model import AuditEntry
 from gateway.policy.audit import Verification, verify
 from gateway.store import audit
 from gateway.store.audit import Wanted
+from gateway.web.records import moment
 
 commands = typer.Typer(help="The audit trail.", no_args_is_help=True)
 

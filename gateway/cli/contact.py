@@ -8,10 +8,10 @@ import typer
 
 from gateway.app import Gateway
 from gateway.cli.console import ConfigOption, JsonOption, fail, run, show
-from gateway.cli.records import contact, contact_line
 from gateway.errors import Malformed
 from gateway.model import Contact
 from gateway.sharing.contacts import Taken
+from gateway.web.records import contact, contact_line
 
 commands = typer.Typer(help="Whom people here know at other servers.", no_args_is_help=True)
 

@@ -6,12 +6,12 @@ import typer
 
 from gateway.app import Gateway
 from gateway.cli.console import ConfigOption, JsonOption, run, show
-from gateway.cli.records import moment
 from gateway.errors import NotFound
 from gateway.model import Lesson
 from gateway.ocm.address import authority
 from gateway.ocm.dialects import DIALECTS, Dialect
 from gateway.providers.dialects import Speech
+from gateway.web.records import moment
 
 commands = typer.Typer(help="How other servers are spoken to.", no_args_is_help=True)
 

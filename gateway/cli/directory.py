@@ -11,11 +11,11 @@ from jwcrypto.jwk import JWK
 
 from gateway.app import Gateway
 from gateway.cli.console import ConfigOption, JsonOption, fail, run, show
-from gateway.cli.records import directory_, moment
 from gateway.errors import GatewayError, Malformed
 from gateway.ocm import directory
 from gateway.ocm.directory import Form
 from gateway.providers.directories import DirectoryState, read_key
+from gateway.web.records import directory_, moment
 
 commands = typer.Typer(help="Lists of the servers of federations.", no_args_is_help=True)
 

@@ -7,10 +7,10 @@ import typer
 from gateway.app import Gateway
 from gateway.cli.console import ConfigOption, JsonOption, run, show
 from gateway.cli.dialects import spoken
-from gateway.cli.records import found
 from gateway.ocm.address import authority
 from gateway.providers.dialects import Speech
 from gateway.providers.discovery import Found
+from gateway.web.records import found
 
 
 def discover(

@@ -7,11 +7,11 @@ import typer
 
 from gateway.app import Gateway
 from gateway.cli.console import ConfigOption, JsonOption, fail, run, show, until
-from gateway.cli.records import contact, contact_line, invite, invite_line
 from gateway.errors import GatewayError, Malformed
 from gateway.model import Contact, SentInvite
 from gateway.ocm.invites import parse_invite
 from gateway.sharing import messages
+from gateway.web.records import contact, contact_line, invite, invite_line
 
 commands = typer.Typer(help="Invite people at other servers.", no_args_is_help=True)
 

@@ -12,9 +12,9 @@ import typer
 
 from gateway.app import Gateway
 from gateway.cli.console import ConfigOption, JsonOption, run, show
-from gateway.cli.records import moment
 from gateway.model import KeyState
 from gateway.providers.ring import OwnKey, Ring
+from gateway.web.records import moment
 
 commands = typer.Typer(help="The keys of this server.", no_args_is_help=True)
 

@@ -6,9 +6,9 @@ import typer
 
 from gateway.app import Gateway
 from gateway.cli.console import ConfigOption, JsonOption, run, show
-from gateway.cli.records import errand, moment
 from gateway.model import OutboxEntry
 from gateway.store import outbox
+from gateway.web.records import errand, moment
 
 commands = typer.Typer(help="What other servers have yet to be told.", no_args_is_help=True)
 

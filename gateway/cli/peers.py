@@ -7,10 +7,10 @@ import typer
 
 from gateway.app import Gateway
 from gateway.cli.console import ConfigOption, JsonOption, run, show
-from gateway.cli.records import moment
 from gateway.errors import Malformed
 from gateway.model import Authority, Provider, ProviderKey, Standing
 from gateway.ocm.address import authority
+from gateway.web.records import moment
 
 commands = typer.Typer(help="The other servers that this one knows.", no_args_is_help=True)
 

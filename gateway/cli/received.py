@@ -6,8 +6,8 @@ import typer
 
 from gateway.app import Gateway
 from gateway.cli.console import ConfigOption, JsonOption, run, show
-from gateway.cli.records import received, received_line
 from gateway.model import ReceivedShare
+from gateway.web.records import received, received_line
 
 commands = typer.Typer(help="What was shared with people here.", no_args_is_help=True)
 

@@ -6,10 +6,10 @@ import typer
 
 from gateway.app import Gateway
 from gateway.cli.console import ConfigOption, JsonOption, fail, run, show
-from gateway.cli.records import moment
 from gateway.cli.share import permissions_of
 from gateway.errors import Malformed
 from gateway.model import Request
+from gateway.web.records import moment
 
 commands = typer.Typer(help="Requests for a share.", no_args_is_help=True)
 

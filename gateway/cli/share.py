@@ -6,10 +6,10 @@ import typer
 
 from gateway.app import Gateway
 from gateway.cli.console import REFUSED, ConfigOption, JsonOption, fail, run, show, until
-from gateway.cli.records import sent, sent_line
 from gateway.errors import Malformed
 from gateway.model import Permission, SentShare, SentState
 from gateway.sharing.sending import Offer
+from gateway.web.records import sent, sent_line
 
 commands = typer.Typer(help="Share with people at other servers.", no_args_is_help=True)
 
