@@ -58,13 +58,14 @@ from gateway.store.state import State, open_state
 from gateway.transport import Guarded, TestingHosts, authority_of
 from gateway.upstream.pool import Pool
 from gateway.web import named
+from gateway.web.api import Api
 from gateway.web.bodies import Bodies
 from gateway.web.federation import Federation
 from gateway.web.lane import Lane
 from gateway.web.listener import Listener
 from gateway.web.login import Login
 from gateway.web.management import management_app
-from gateway.web.middleware import SERVER, Limits, around
+from gateway.web.middleware import SERVER, Limits, Manner, around
 from gateway.web.oidc import Oidc
 from gateway.web.old import OldAddresses
 from gateway.web.pages.acceptance import acceptance
@@ -358,6 +359,7 @@ def public_server(gateway: Gateway) -> web.Server:
         (
             DoorWay("dav.shares", ours.shares, doors.shares),
             DoorWay("dav.received", ours.received, doors.received),
+            DoorWay("api", _api_path(settings), _api(gateway, doors).door, Manner.JSON),
         ),
         lane=Lane(f"/{'/'.join(ours.shares)}/", gateway.access, gateway.storage.way, bodies)
         if settings.public.fast_lane
@@ -374,6 +376,24 @@ def public_server(gateway: Gateway) -> web.Server:
         max_line_size=_LINE_BYTES,
         max_field_size=_LINE_BYTES,
         lingering_time=_LINGER_SECONDS,
+    )
+
+
+def _api_path(settings: Config) -> tuple[str, ...]:
+    return (*(part for part in settings.pages_path.split("/") if part), "api", "v1")
+
+
+def _api(gateway: Gateway, doors: Doors) -> Api:
+    """The API for scripts."""
+    return Api(
+        doors.whoever,
+        gateway.sending,
+        gateway.receiving,
+        gateway.contacts,
+        gateway.inviting,
+        gateway.outbox,
+        Recipients(gateway.ours, gateway.others, gateway.contacts),
+        server=f"{gateway.ours.origin}/{'/'.join(_api_path(gateway.settings))}",
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from gateway.model import Contact, OutboxEntry, ReceivedShare, SentInvite, SentShare
 from gateway.ocm.discovery import Discovery, encode
 from gateway.providers.directories import DirectoryState
+from gateway.sharing.recipients import Recipient
 
 
 def sent(share: SentShare) -> dict[str, Any]:
@@ -115,6 +116,20 @@ def errand(entry: OutboxEntry) -> dict[str, Any]:
         "attempts": entry.attempts,
         "lastError": entry.last_error,
         "givenUp": entry.dead,
+    }
+
+
+def recipient(seen: Recipient) -> dict[str, Any]:
+    """What can be said of an address before sharing, as JSON."""
+    return {
+        "address": seen.address,
+        "server": seen.provider,
+        "known": seen.known,
+        "product": seen.product,
+        "signs": seen.signs,
+        "exchangesTokens": seen.exchanges_tokens,
+        "wantsInvite": seen.wants_invite,
+        "problem": seen.problem,
     }
 
 

@@ -32,11 +32,12 @@ Routes = dict[str, Route]
 
 @dataclass(frozen=True, slots=True)
 class DoorWay:
-    """Everything below a path belongs to one WebDAV door."""
+    """Everything below a path belongs to one door."""
 
     name: str
     path: tuple[str, ...]
     door: Door
+    manner: Manner = Manner.DAV
 
 
 def dispatcher(
@@ -61,11 +62,11 @@ def dispatcher(
             raise Unsupported("only the chunked transfer coding is understood")
         door = next((one for one in doors if _looks_like(request.raw_path, one)), None)
         if door:
-            visit.route, visit.manner = door.name, Manner.DAV
+            visit.route, visit.manner = door.name, door.manner
         path = parse_target(request.raw_path)
         for one in doors:
             if path.segments[: len(one.path)] == one.path:
-                visit.route, visit.manner = one.name, Manner.DAV
+                visit.route, visit.manner = one.name, one.manner
                 below = RequestPath(path.segments[len(one.path) :], path.slash, path.query)
                 return await one.door(request, below)
         route = routes.get(encode_path(path.segments) or "/")
@@ -86,7 +87,7 @@ def dispatcher(
 
 
 def _looks_like(raw: str, door: DoorWay) -> bool:
-    """So that a path too odd to be parsed is refused in WebDAV's manner below a WebDAV door."""
+    """So that a path too odd to be parsed is refused in its door's manner."""
     return raw.startswith(encode_path(door.path))
 
 

@@ -87,7 +87,7 @@ class Doors:
 
     async def received(self, request: web.BaseRequest, path: RequestPath) -> web.StreamResponse:
         """What was shared with a local user: one tree, one folder or file for each share."""
-        user = await self._user(request)
+        user = await self.whoever(request)
         if not path.segments:
             return await self._tree(request, user)
         folder, *rest = path.segments
@@ -112,7 +112,7 @@ class Doors:
             ) from error
         return renewed
 
-    async def _user(self, request: web.BaseRequest) -> User:
+    async def whoever(self, request: web.BaseRequest) -> User:
         """The local user who asks: the proxy's header where that is configured, else Basic."""
         if self._names:
             if user := self._names.user(request):

@@ -1,0 +1,413 @@
+"""What people do in the pages, as JSON for scripts: below /api/v1.
+
+One table says everything: which method and path, what it takes, what it does and what it answers.
+The OpenAPI document is made from the same table and served beside it.
+
+One is who one is at the WebDAV doors: by HTTP Basic, or by the header of a proxy in front. Cookies
+count for nothing here, so no other site can make a browser act.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway import __version__
+from gateway.dav.target import RequestPath
+from gateway.errors import Malformed, NotFound, WrongMethod
+from gateway.model import Permission, User
+from gateway.ocm import json
+from gateway.ocm.invites import parse_invite
+from gateway.sharing.contacts import Contacts
+from gateway.sharing.inviting import Inviting
+from gateway.sharing.outbox import Outbox
+from gateway.sharing.receiving import Receiving
+from gateway.sharing.recipients import Recipients
+from gateway.sharing.sending import Offer, Sending
+from gateway.web import records
+from gateway.web.requests import json_response, read_body
+
+_MOST_BYTES = 64 * 1024
+_READ_SECONDS = 30
+_ID = {"type": "string", "minLength": 1, "maxLength": 255}
+
+
+class Taken(BaseModel):
+    """What a request brings: nothing is coerced, and what is unknown is a fault."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+
+
+class NewShare(Taken):
+    """What to share, with whom and how. `expiration` in seconds since the epoch."""
+
+    path: str = Field(max_length=8192)
+    share_with: str = Field(alias="shareWith", max_length=1500)
+    permissions: list[str] = Field(default=["read"], max_length=3)
+    expiration: int | None = Field(default=None, ge=0, le=1 << 53)
+    must_exchange_token: bool | None = Field(default=None, alias="mustExchangeToken")
+    must_use_mfa: bool = Field(default=False, alias="mustUseMfa")
+    description: str = Field(default="", max_length=2000)
+
+
+class NewContact(Taken):
+    """Somebody at another server."""
+
+    address: str = Field(max_length=1500)
+    name: str = Field(default="", max_length=255)
+
+
+class NewInvite(Taken):
+    """An invite to make. `expiration` in seconds since the epoch."""
+
+    note: str = Field(default="", max_length=2000)
+    expiration: int | None = Field(default=None, ge=0, le=1 << 53)
+
+
+class AcceptedInvite(Taken):
+    """An invite string or link that one was sent."""
+
+    invite: str = Field(max_length=4000)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call: who, the values in its path and query, and what it brought."""
+
+    user: User
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Any = field(repr=False, default=None)
+
+    @property
+    def name(self) -> str:
+        """The name of who calls."""
+        return self.user.name
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One row. `takes` is the model of its body, `asks` its query parameters by name."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    do: Callable[[Call], Awaitable[object]]
+    takes: type[Taken] | None = None
+    asks: tuple[str, ...] = ()
+    status: int = 200
+    many: bool = False
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """Its path, taken apart."""
+        return tuple(self.path.strip("/").split("/"))
+
+    def match(self, segments: tuple[str, ...]) -> dict[str, str] | None:
+        """The values in a path of this form; None for another form."""
+        if len(segments) != len(self.segments):
+            return None
+        values = {}
+        for mine, theirs in zip(self.segments, segments, strict=True):
+            if mine.startswith("{"):
+                values[mine[1:-1]] = theirs
+            elif mine != theirs:
+                return None
+        return values
+
+
+class Api:
+    """The door to the API."""
+
+    def __init__(
+        self,
+        whoever: Callable[[web.BaseRequest], Awaitable[User]],
+        sending: Sending,
+        receiving: Receiving,
+        contacts: Contacts,
+        inviting: Inviting,
+        outbox: Outbox,
+        recipients: Recipients,
+        *,
+        server: str,
+    ) -> None:
+        """`whoever` says who asks, or raises Unauthorized. `server` is the address of the API."""
+        self._whoever = whoever
+        self._server = server
+        self.operations = (
+            *_shares(sending, outbox, recipients),
+            *_received(receiving),
+            *_contacts(contacts),
+            *_invites(inviting),
+        )
+        self._document = self.document()
+
+    async def door(self, request: web.BaseRequest, path: RequestPath) -> web.StreamResponse:
+        """Everything below /api/v1."""
+        if path.segments == ("openapi.json",) and request.method in ("GET", "HEAD"):
+            return json_response(self._document)
+        found = [(one, one.match(path.segments)) for one in self.operations]
+        fitting = [(one, values) for one, values in found if values is not None]
+        if not fitting:
+            raise NotFound("the API has no such address; it is described in openapi.json")
+        method = "GET" if request.method == "HEAD" else request.method
+        chosen = next(((one, values) for one, values in fitting if one.method == method), None)
+        if chosen is None:
+            raise WrongMethod("not with this method", allow=tuple(one.method for one, _ in fitting))
+        operation, values = chosen
+        user = await self._whoever(request)
+        call = Call(user, values, _asked(request, operation), await _body(request, operation))
+        response = json_response(await operation.do(call), operation.status)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def document(self) -> dict[str, object]:
+        """The OpenAPI 3.1 document of the table."""
+        paths: dict[str, dict[str, object]] = {}
+        schemas: dict[str, object] = {"Error": _ERROR}
+        for one in self.operations:
+            if one.takes:
+                schemas[one.takes.__name__] = one.takes.model_json_schema(by_alias=True)
+            paths.setdefault(one.path, {})[one.method.lower()] = _described(one)
+        return {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "ocm-gateway",
+                "version": __version__,
+                "summary": "Share, receive and invite, as the pages and commands do.",
+            },
+            "servers": [{"url": self._server}],
+            "security": [{"basic": []}],
+            "paths": paths,
+            "components": {
+                "schemas": schemas,
+                "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}},
+            },
+        }
+
+
+def _shares(sending: Sending, outbox: Outbox, recipients: Recipients) -> tuple[Operation, ...]:
+    async def every(call: Call) -> object:
+        return [records.sent(one) for one in await sending.all(call.name)]
+
+    async def one(call: Call) -> object:
+        share = await sending.by_id(call.path["id"], owner=call.name)
+        waiting = await outbox.about(share.provider_id)
+        return records.sent(share) | {"errands": [records.errand(entry) for entry in waiting]}
+
+    async def create(call: Call) -> object:
+        return records.sent(await sending.create_share(_offer(call)))
+
+    async def revoke(call: Call) -> object:
+        return records.sent(await sending.revoke(call.path["id"], owner=call.name))
+
+    async def retry(call: Call) -> object:
+        share = await sending.by_id(call.path["id"], owner=call.name)
+        for entry in await outbox.about(share.provider_id):
+            await outbox.retry(entry.id)
+        return await one(call)
+
+    async def look(call: Call) -> object:
+        seen = await recipients.look(call.name, call.query["address"])
+        return records.recipient(seen)
+
+    return (
+        Operation("GET", "/shares", "listShares", "What you share.", every, many=True),
+        Operation(
+            "POST", "/shares", "createShare", "Share something.", create, NewShare, status=201
+        ),
+        Operation("GET", "/shares/{id}", "showShare", "One share of yours.", one),
+        Operation("DELETE", "/shares/{id}", "revokeShare", "Withdraw a share.", revoke),
+        Operation("POST", "/shares/{id}/retry", "retryShare", "Deliver it now.", retry),
+        Operation(
+            "GET",
+            "/recipient",
+            "lookAtRecipient",
+            "What can be said of an address before you share with it.",
+            look,
+            asks=("address",),
+        ),
+    )
+
+
+def _received(receiving: Receiving) -> tuple[Operation, ...]:
+    async def every(call: Call) -> object:
+        return [records.received(one) for one in await receiving.inbox(call.name)]
+
+    async def one(call: Call) -> object:
+        return records.received(await receiving.by_id(call.path["id"], recipient=call.name))
+
+    async def accept(call: Call) -> object:
+        return records.received(await receiving.accept(call.path["id"], recipient=call.name))
+
+    async def decline(call: Call) -> object:
+        return records.received(await receiving.decline(call.path["id"], recipient=call.name))
+
+    return (
+        Operation("GET", "/received", "listReceived", "What is shared with you.", every, many=True),
+        Operation("GET", "/received/{id}", "showReceived", "One share with you.", one),
+        Operation("POST", "/received/{id}/accept", "acceptReceived", "Accept it.", accept),
+        Operation("POST", "/received/{id}/decline", "declineReceived", "Decline it.", decline),
+    )
+
+
+def _contacts(contacts: Contacts) -> tuple[Operation, ...]:
+    async def every(call: Call) -> object:
+        return [records.contact(one) for one in await contacts.all(call.name)]
+
+    async def add(call: Call) -> object:
+        made = await contacts.add(call.name, call.body.address, name=call.body.name)
+        return records.contact(made)
+
+    async def remove(call: Call) -> object:
+        return records.contact(await contacts.remove(call.path["id"], user=call.name))
+
+    return (
+        Operation("GET", "/contacts", "listContacts", "Whom you know.", every, many=True),
+        Operation("POST", "/contacts", "addContact", "Add somebody.", add, NewContact, status=201),
+        Operation("DELETE", "/contacts/{id}", "removeContact", "Forget somebody.", remove),
+    )
+
+
+def _invites(inviting: Inviting) -> tuple[Operation, ...]:
+    def told(one: Any) -> object:
+        return records.invite(one, inviting.string_of(one), inviting.link_of(one))
+
+    async def every(call: Call) -> object:
+        return [told(one) for one in await inviting.all(call.name)]
+
+    async def create(call: Call) -> object:
+        made = await inviting.create_invite(
+            call.name, note=call.body.note, expiration_at=call.body.expiration
+        )
+        return told(made)
+
+    async def withdraw(call: Call) -> object:
+        return told(await inviting.withdraw(call.path["id"], sender=call.name))
+
+    async def accept(call: Call) -> object:
+        met = await inviting.accept_invite(call.name, parse_invite(call.body.invite))
+        return records.contact(met)
+
+    return (
+        Operation("GET", "/invites", "listInvites", "Your invites.", every, many=True),
+        Operation(
+            "POST", "/invites", "createInvite", "Make an invite.", create, NewInvite, status=201
+        ),
+        Operation("DELETE", "/invites/{id}", "withdrawInvite", "Withdraw an invite.", withdraw),
+        Operation(
+            "POST",
+            "/accepted-invites",
+            "acceptInvite",
+            "Accept an invite that you were sent.",
+            accept,
+            AcceptedInvite,
+            status=201,
+        ),
+    )
+
+
+def _offer(call: Call) -> Offer:
+    body: NewShare = call.body
+    unknown = sorted(set(body.permissions) - set(Permission))
+    if unknown or not body.permissions:
+        raise _fault("permissions", "are read, write and share")
+    return Offer(
+        user=call.name,
+        path=body.path,
+        share_with=body.share_with,
+        permissions=frozenset(map(Permission, body.permissions)),
+        expiration_at=body.expiration,
+        must_exchange_token=body.must_exchange_token,
+        must_use_mfa=body.must_use_mfa,
+        description=body.description,
+    )
+
+
+def _asked(request: web.BaseRequest, operation: Operation) -> dict[str, str]:
+    """The query parameters of an operation, each once; Malformed for others."""
+    given = request.query
+    if set(given) - set(operation.asks) or len(given) != len(set(given)):
+        raise Malformed("the address has parameters that this operation does not know")
+    missing = [name for name in operation.asks if not given.get(name)]
+    if missing:
+        raise Malformed(
+            "a parameter is missing", fields=tuple((one, "is needed") for one in missing)
+        )
+    return {name: given[name] for name in operation.asks}
+
+
+async def _body(request: web.BaseRequest, operation: Operation) -> Taken | None:
+    if operation.takes is None:
+        return None
+    if request.content_type != "application/json":
+        raise Malformed("the request is not application/json")
+    members = json.load_object(await read_body(request, _MOST_BYTES, _READ_SECONDS))
+    try:
+        return operation.takes.model_validate(members)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        fields = tuple((".".join(map(str, one["loc"])), one["msg"]) for one in faults[:20])
+        raise Malformed("the request is not valid", fields=fields) from error
+
+
+def _fault(name: str, message: str) -> Malformed:
+    return Malformed("the request is not valid", fields=((name, message),))
+
+
+_ERROR = {
+    "type": "object",
+    "required": ["message", "code", "request"],
+    "properties": {
+        "message": {"type": "string"},
+        "code": {"type": "string"},
+        "request": {"type": "string"},
+        "validationErrors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name", "message"],
+                "properties": {"name": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def _described(one: Operation) -> dict[str, object]:
+    parameters: list[dict[str, object]] = [
+        {"name": part[1:-1], "in": "path", "required": True, "schema": _ID}
+        for part in one.segments
+        if part.startswith("{")
+    ]
+    parameters += [
+        {"name": name, "in": "query", "required": True, "schema": _ID} for name in one.asks
+    ]
+    answer: dict[str, object] = (
+        {"type": "array", "items": {"type": "object"}} if one.many else {"type": "object"}
+    )
+    described: dict[str, object] = {
+        "operationId": one.name,
+        "summary": one.summary,
+        "parameters": parameters,
+        "responses": {
+            str(one.status): {
+                "description": "Done.",
+                "content": {"application/json": {"schema": answer}},
+            },
+            "default": {
+                "description": "Not done; the message says why.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+            },
+        },
+    }
+    if one.takes:
+        schema = {"$ref": f"#/components/schemas/{one.takes.__name__}"}
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema}},
+        }
+    return described

@@ -1,0 +1,156 @@
+"""The API for scripts: the same use cases as JSON, described by the document that it serves."""
+
+import base64
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.pair import running
+from tests.sharing.stage import gateway, opened, other, peer, storage  # noqa: F401
+
+
+def basic(name):
+    return "Basic " + base64.b64encode(f"{name}:{name}-password".encode()).decode()
+
+
+async def ask(gateway, method, path, body=None, user="alice", **headers):  # noqa: F811
+    headers = {"Authorization": basic(user)} | headers if user else headers
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(
+            method, f"{gateway.ours.origin}/api/v1{path}", json=body, headers=headers
+        ) as reply,
+    ):
+        return reply.status, await reply.json(content_type=None), reply.headers
+
+
+async def test_a_share_lives_from_its_creation_to_its_end(opened):  # noqa: F811
+    here, there = await opened(folder="here"), await opened(folder="there")
+    bob = f"bob@{there.ours.authority}"
+    status, seen, _ = await ask(here, "GET", f"/recipient?address={bob}")
+    assert (status, seen["problem"]) == (200, "")
+    new = {"path": "/trip", "shareWith": bob, "permissions": ["read", "write"]}
+    status, made, _ = await ask(here, "POST", "/shares", new)
+    assert (status, made["state"]) == (201, "sent")
+    status, [arrived], _ = await ask(there, "GET", "/received", user="bob")
+    assert arrived["providerId"] == made["id"]
+    status, accepted, _ = await ask(there, "POST", f"/received/{arrived['id']}/accept", user="bob")
+    assert (status, accepted["state"]) == (200, "accepted")
+    status, shown, _ = await ask(here, "GET", f"/shares/{made['id']}")
+    assert (status, shown["state"], shown["errands"]) == (200, "accepted", [])
+    status, ended, _ = await ask(here, "DELETE", f"/shares/{made['id']}")
+    assert (status, ended["state"]) == (200, "revoked")
+    status, left, _ = await ask(there, "GET", "/received", user="bob")
+    assert left == []
+
+
+async def test_an_invite_makes_contacts(opened):  # noqa: F811
+    here, there = await opened(folder="here"), await opened(folder="there")
+    status, made, _ = await ask(here, "POST", "/invites", {"note": "for Bob"})
+    assert status == 201
+    status, met, _ = await ask(
+        there, "POST", "/accepted-invites", {"invite": made["inviteString"]}, user="bob"
+    )
+    assert (status, met["address"]) == (201, f"alice@{here.ours.authority}")
+    status, [contact], _ = await ask(here, "GET", "/contacts")
+    assert contact["address"] == f"bob@{there.ours.authority}"
+    status, _, _ = await ask(here, "DELETE", f"/contacts/{contact['id']}")
+    assert status == 200
+    assert (await ask(here, "GET", "/contacts"))[1] == []
+
+
+async def test_nobody_sees_or_ends_what_is_anothers(opened):  # noqa: F811
+    here, there = await opened(folder="here"), await opened(folder="there")
+    _, made, _ = await ask(
+        here, "POST", "/shares", {"path": "/trip", "shareWith": f"bob@{there.ours.authority}"}
+    )
+    for method in ("GET", "DELETE"):
+        status, answer, _ = await ask(here, method, f"/shares/{made['id']}", user="bob")
+        assert (status, answer["code"]) == (404, "NOT_FOUND")
+    _, [arrived], _ = await ask(there, "GET", "/received", user="bob")
+    status, _, _ = await ask(there, "POST", f"/received/{arrived['id']}/accept", user="alice")
+    assert status == 404
+    assert (await ask(here, "GET", f"/shares/{made['id']}"))[1]["state"] == "sent"
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": basic("alice")[:-4] + "xxx="}])
+async def test_one_has_to_be_somebody(gateway, headers):  # noqa: F811
+    status, answer, sent = await ask(gateway, "GET", "/shares", user=None, **headers)
+    assert status == 401
+    assert "Basic" in sent["WWW-Authenticate"]
+    assert set(answer) >= {"message", "code", "request"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        {},
+        {"path": "/trip"},
+        {"path": 1, "shareWith": "bob@there.example"},
+        {"path": "/trip", "shareWith": "bob@there.example", "permissions": ["fly"]},
+        {"path": "/trip", "shareWith": "bob@there.example", "permissions": []},
+        {"path": "/trip", "shareWith": "bob@there.example", "more": 1},
+        {"path": "/trip", "shareWith": "bob"},
+        {"path": "/../x", "shareWith": "bob@there.example"},
+    ],
+)
+async def test_one_defect_is_enough_and_nothing_is_shared(gateway, body):  # noqa: F811
+    status, answer, _ = await ask(gateway, "POST", "/shares", body)
+    assert status == 400
+    assert answer["code"] == "MALFORMED"
+    assert await gateway.sending.all() == []
+
+
+async def test_a_cookie_counts_for_nothing(gateway):  # noqa: F811
+    status, _, _ = await ask(gateway, "GET", "/shares", user=None, Cookie="session=x")
+    assert status == 401
+
+
+async def test_other_methods_and_addresses_are_told(gateway):  # noqa: F811
+    status, _, headers = await ask(gateway, "PUT", "/shares", {})
+    assert (status, headers["Allow"]) == (405, "GET, POST")
+    assert (await ask(gateway, "GET", "/nothing"))[0] == 404
+    assert (await ask(gateway, "GET", "/shares?more=1"))[0] == 400
+
+
+async def test_every_operation_is_described(gateway):  # noqa: F811
+    status, document, _ = await ask(gateway, "GET", "/openapi.json", user=None)
+    assert (status, document["openapi"]) == (200, "3.1.0")
+    operations = [one for path in document["paths"].values() for one in path.values()]
+    names = [one["operationId"] for one in operations]
+    assert len(names) == len(set(names)) > 15
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+
+
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,"
+    "response_schema_conformance"
+)
+
+
+def test_whatever_is_sent_is_answered_as_described(storage, tmp_path):  # noqa: F811
+    with running(tmp_path / "gateway", storage.url) as process:
+        done = subprocess.run(
+            [
+                Path(sys.executable).with_name("st"),
+                "run",
+                f"{process.origin}/api/v1/openapi.json",
+                *("--header", f"Authorization: {basic('alice')}"),
+                *("--checks", CHECKS),
+                *("--max-examples", "20", "--phases", "fuzzing", "--seed", "1"),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-1000:]
+        assert "Tested" in done.stdout
