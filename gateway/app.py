@@ -38,6 +38,7 @@ from gateway.sharing.contacts import Contacts
 from gateway.sharing.files import Files
 from gateway.sharing.inviting import Inviting, Terms
 from gateway.sharing.leaving import Leaving
+from gateway.sharing.links import LINK_PATH, Links
 from gateway.sharing.messages import Messages
 from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
@@ -72,6 +73,7 @@ from gateway.web.pages.acceptance import acceptance
 from gateway.web.pages.contacts import contacts
 from gateway.web.pages.files import files
 from gateway.web.pages.home import home
+from gateway.web.pages.link import link
 from gateway.web.pages.received import received
 from gateway.web.pages.sent import sent
 from gateway.web.pages.share import share
@@ -117,6 +119,7 @@ class Gateway:
     contacts: Contacts
     leaving: Leaving
     requests: Requests
+    links: Links
     anywhere: Guarded
     messages: Messages
     wayf: Wayf
@@ -310,6 +313,16 @@ def _joined(
         contacts=Contacts(ours, state, parties, leaving, clock),
         leaving=leaving,
         requests=Requests(ours, state, others, parties, storage, sending, clock),
+        links=Links(
+            ours,
+            state,
+            parties,
+            sending,
+            clock,
+            page=f"{ours.origin}{settings.pages_path}{LINK_PATH}",
+            most=settings.sharing.public_link_most,
+            enabled=settings.sharing.public_links,
+        ),
         directories=directories,
         audit=others.audit,
         anywhere=anywhere,
@@ -425,6 +438,8 @@ def _pages(gateway: Gateway, pages: Pages, limits: Limits, bodies: Bodies) -> Ro
         routes |= acceptance(pages, ours, gateway.inviting, gateway.parties, gateway.wayf)
     if ours.wayf:
         routes |= WayfPages(pages, ours, gateway.wayf, gateway.inviting, limits).routes()
+    if settings.sharing.public_links:
+        routes |= link(pages, gateway.links, limits)
     return routes
 
 

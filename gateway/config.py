@@ -423,6 +423,8 @@ class Sharing(Section):
     require_invite: bool = False
     legacy_access: bool | Literal["auto"] = "auto"
     requests: bool = True
+    public_links: bool = False
+    public_link_most: int = Field(default=50, ge=1)
     mfa_trusted: tuple[DomainPattern, ...] = ()
     max_expiration_days: int | None = Field(default=None, ge=1)
 
@@ -581,6 +583,7 @@ class Limits(Section):
     upload_bytes: int | None = Field(default=None, ge=1)
     ocm_requests_per_minute: int = Field(default=120, ge=1)
     wayf_requests_per_minute: int = Field(default=60, ge=1)
+    link_requests_per_minute: int = Field(default=10, ge=1)
     failed_logins_per_minute: int = Field(default=20, ge=1)
     storage_idle_seconds: int = Field(default=120, ge=1)
     provider_seconds: int = Field(default=20, ge=1)

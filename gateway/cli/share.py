@@ -107,6 +107,50 @@ def revoke(
     show(sent(share), lambda: [sent_line(share)], as_json=as_json)
 
 
+@commands.command("link")
+def link(
+    share_id: Annotated[str, typer.Argument(help="The id of the share.")],
+    off: Annotated[bool, typer.Option("--off", help="Take the link away.")] = False,
+    user: OwnerOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a public link by which others ask for a share like it, in place of an earlier one."""
+
+    async def switch(gateway: Gateway) -> str:
+        if off:
+            await gateway.links.switch_off(share_id, owner=user)
+            return ""
+        return await gateway.links.switch_on(share_id, owner=user)
+
+    made = run(config, switch, as_json=as_json)
+    show(
+        {"providerId": share_id, "link": made or None},
+        lambda: [made or "There is no link any more."],
+        as_json=as_json,
+    )
+
+
+@commands.command("asked")
+def asked(
+    share_id: Annotated[str, typer.Argument(help="The id of the share.")],
+    user: OwnerOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List who asked by the public link of a share, the newest first."""
+
+    async def visits(gateway: Gateway) -> list[tuple[str, int]]:
+        return await gateway.links.visits(share_id, owner=user)
+
+    found = run(config, visits, as_json=as_json)
+    show(
+        [{"shareWith": who, "askedAt": time} for who, time in found],
+        lambda: [who for who, _ in found] or ["Nobody asked."],
+        as_json=as_json,
+    )
+
+
 def _outcome(share: SentShare) -> list[str]:
     match share.state:
         case SentState.PENDING:

@@ -322,3 +322,20 @@ requests = Table(
     Column("share", String, nullable=False),
     Index("requests_by_owner", "owner", "created_at"),
 )
+
+links = Table(
+    "links",
+    metadata,
+    Column("share", String, primary_key=True),
+    Column("token_fingerprint", String, nullable=False, unique=True),
+    Column("created_at", Integer, nullable=False),
+    Column("asked", Integer, nullable=False),
+)
+
+link_visits = Table(
+    "link_visits",
+    metadata,
+    Column("share", String, primary_key=True),
+    Column("share_with", String, primary_key=True),
+    Column("asked_at", Integer, nullable=False),
+)

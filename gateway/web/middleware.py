@@ -95,6 +95,7 @@ class Limits:
         self._items = {
             "ocm": RateLimitItemPerMinute(settings.limits.ocm_requests_per_minute),
             "wayf": RateLimitItemPerMinute(settings.limits.wayf_requests_per_minute),
+            "link": RateLimitItemPerMinute(settings.limits.link_requests_per_minute),
             "login": RateLimitItemPerMinute(settings.limits.failed_logins_per_minute),
         }
 
