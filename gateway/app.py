@@ -23,6 +23,8 @@ from gateway.policy import sources
 from gateway.policy.audit import Audit
 from gateway.policy.doorkeeper import Doorkeeper
 from gateway.policy.ledger import Ledger
+from gateway.policy.live import Live
+from gateway.policy.live import Settings as PolicySettings
 from gateway.providers.client import ProviderClient
 from gateway.providers.dialects import Dialects
 from gateway.providers.directories import Directories
@@ -107,6 +109,7 @@ class Gateway:
     ring: Ring
     others: Others
     ledger: Ledger
+    live: Live
     storage: Storage
     parties: Parties
     access: Access
@@ -151,6 +154,10 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
             outbox = Outbox(state, settings.outbox, clock)
             others = _others(settings, guarded, keeper, registry, ring, state, outbox, audit, clock)
             directories = Directories(settings.directories, anywhere, state.database, clock)
+            await directories.load()
+            written = PolicySettings(settings.policy, settings.file)
+            live = Live(written, keeper, state.database, directories, anywhere, clock)
+            await live.load()
             yield _joined(
                 settings,
                 ours,
@@ -158,6 +165,7 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
                 ring,
                 others,
                 ledger,
+                live,
                 directories,
                 anywhere,
                 way,
@@ -254,6 +262,7 @@ def _joined(
     ring: Ring,
     others: Others,
     ledger: Ledger,
+    live: Live,
     directories: Directories,
     anywhere: Guarded,
     way: Pool,
@@ -286,6 +295,7 @@ def _joined(
         ring=ring,
         others=others,
         ledger=ledger,
+        live=live,
         storage=storage,
         parties=parties,
         access=access,
@@ -351,7 +361,7 @@ def public_server(gateway: Gateway) -> web.Server:
         limits,
         body_bytes=settings.limits.ocm_body_bytes,
     )
-    bodies = Bodies(on=settings.public.zero_copy)
+    bodies = Bodies(gateway.live.running, on=settings.public.zero_copy)
     doors = Doors(
         settings,
         gateway.access,
@@ -450,6 +460,7 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
     tasks = [
         asyncio.create_task(gateway.outbox.work()),
         asyncio.create_task(gateway.ledger.work()),
+        asyncio.create_task(gateway.live.work()),
         asyncio.create_task(gateway.directories.work()),
         asyncio.create_task(gateway.probing.work()),
         asyncio.create_task(_sweep(gateway)),
@@ -460,7 +471,9 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
     try:
         public = web.ServerRunner(public_server(gateway), shutdown_timeout=_DRAIN_SECONDS)
         management = web.AppRunner(
-            management_app(gateway.state, gateway.storage), access_log=None, shutdown_timeout=1
+            management_app(gateway.state, gateway.storage, gateway.live, gateway.ledger),
+            access_log=None,
+            shutdown_timeout=1,
         )
         both: tuple[tuple[web.BaseRunner, str], ...] = (
             (public, gateway.settings.public.listen),
@@ -486,8 +499,14 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
 
 async def _follow(gateway: Gateway) -> None:
     """Take in what other processes change."""
+
+    async def servers() -> None:
+        await gateway.others.registry.load()
+        await gateway.live.review()
+
     topics = {
-        revisions.PROVIDERS: gateway.others.registry.load,
+        revisions.PROVIDERS: servers,
+        revisions.POLICY: gateway.live.load,
         revisions.KEYS: gateway.ring.load,
     }
     await follow(gateway.state.database, gateway.state.changes, topics)

@@ -18,6 +18,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
+    PrivateAttr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -652,6 +653,12 @@ class Config(Section):
     audit: Audit = Audit()
     log: Log = Log()
     testing: Testing = Testing()
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Path | None:
+        """The file it was read from, if from one."""
+        return self._file
 
     @property
     def proves_mfa(self) -> bool:
@@ -701,6 +708,11 @@ def _login_contradictions(config: Config) -> Iterator[str]:
         yield "login.mfa.header needs public.trusted_proxies: anyone could send that header"
 
 
+def _named(config: Config, path: Path) -> Config:
+    config._file = path  # noqa: SLF001 - pydantic's way to keep what is no setting
+    return config
+
+
 def load(path: Path) -> Config:
     """The configuration of a file; Misconfigured with all faults at once."""
     try:
@@ -711,7 +723,8 @@ def load(path: Path) -> Config:
         raise Misconfigured([f"{path} is not YAML: {' '.join(str(error).split())}"]) from error
     if not isinstance(data, dict):
         raise Misconfigured([f"{path} is not a mapping of settings"])
-    return parse(data, folder=path.resolve().parent)
+    # The path as it was given: a ConfigMap is changed by turning a link.
+    return _named(parse(data, folder=path.resolve().parent), path.absolute())
 
 
 def parse(data: dict[str, Any], *, folder: Path | None = None) -> Config:

@@ -30,6 +30,24 @@ policy_shadow = Counter(
     "Decisions that the rehearsed policy would make differently.",
     ["live", "shadow"],
 )
+policy_reloads = Counter("ocm_policy_reloads", "Policies that were read anew.", ["result"])
+policy_good = Gauge(
+    "ocm_policy_last_reload_successful",
+    "1 while the policy as it is written is the one in force, 0 while an older one is kept.",
+    multiprocess_mode="livemin",
+)
+policy_cut = Counter("ocm_policy_transfers_cut", "Running transfers that policy ended.")
+policy_bundles = Counter("ocm_policy_bundles", "Looks for a newer policy bundle.", ["result"])
+policy_bundle_time = Gauge(
+    "ocm_policy_bundle_timestamp_seconds",
+    "When the policy bundle was last known to be the newest.",
+    multiprocess_mode="livemax",
+)
+policy_bundle_stale = Gauge(
+    "ocm_policy_bundle_stale",
+    "1 when that was longer ago than policy.bundle.stale_hours.",
+    multiprocess_mode="livemax",
+)
 provider_requests = Counter(
     "ocm_provider_requests", "Requests sent to other servers.", ["purpose", "result"]
 )

@@ -1,8 +1,10 @@
 """Why: the chain that led to a verdict, for the operator. Nothing of it is for other servers."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import fields
 
+from gateway.model import Decision
 from gateway.policy.conditions import Fit
 from gateway.policy.facts import Facts, Outcome, Verdict
 from gateway.policy.names import Names
@@ -51,6 +53,24 @@ def chain(facts: Facts, policy: Policy, verdict: Verdict) -> Chain:
         }
     )
     return steps
+
+
+def decision(found: Decision) -> dict[str, object]:
+    """A decision with its whole chain, as JSON: the same by command and on the management port."""
+    return {
+        "id": found.id,
+        "at": found.at,
+        "action": found.action,
+        "provider": found.provider,
+        "user": found.user,
+        "outcome": found.outcome,
+        "rule": found.rule,
+        "reason": found.reason,
+        "shadow": found.shadow,
+        "policy": found.policy,
+        "request": found.request,
+        "chain": json.loads(found.chain),
+    }
 
 
 def near_misses(facts: Facts, policy: Policy) -> list[dict[str, str]]:

@@ -153,6 +153,15 @@ class Directories:
                 union.setdefault(server.authority, server)
         return list(union.values())
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the directories that are configured."""
+        return tuple(self._services)
+
+    def marks(self) -> tuple[tuple[str, int], ...]:
+        """Another value after each list that was taken up."""
+        return tuple((name, fetched_at) for name, (fetched_at, _) in self._lists.items())
+
     def authorities(self, name: str) -> frozenset[Authority]:
         """The servers of one directory; none while nothing is known of it."""
         return frozenset(server.authority for server in self._members(name))

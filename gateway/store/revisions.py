@@ -10,6 +10,7 @@ from gateway.store.tables import revisions
 
 KEYS = "keys"
 PROVIDERS = "providers"
+POLICY = "policy"
 
 
 def bump(connection: Connection, topic: str) -> None:

@@ -7,11 +7,14 @@ Leans on two parts of aiohttp's server that its own writers use: `request.transp
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 
 from aiohttp import web
 
 from gateway import metrics
 from gateway.dav.message import Lender
+from gateway.policy.running import Running
 from gateway.upstream.sending import Poured
 from gateway.upstream.splice import WORTHWHILE, Splicer, client_end, storage_end
 from gateway.web.middleware import visit_of
@@ -21,11 +24,24 @@ _IDLE_SECONDS = 120
 
 
 class Bodies:
-    """Moves bodies in the kernel, a bounded number at a time; `on` False moves none."""
+    """Moves bodies in the kernel, a bounded number at a time; `on` False moves none.
 
-    def __init__(self, *, on: bool) -> None:
+    Those of shares stand on the list of what runs, so that policy can end them.
+    """
+
+    def __init__(self, running: Running, *, on: bool) -> None:
+        self._running = running
         self._splicer = Splicer()
         self._on = on
+
+    def of_share(
+        self,
+        request: web.BaseRequest,
+        share_id: str,
+        admits: Callable[[str], Awaitable[bool]],
+    ) -> AbstractContextManager[None]:
+        """Inside the block the request is cut off as soon as its share `admits` it no more."""
+        return self._running.transfer(request.transport, share_id, admits)
 
     def worthwhile(self, request: web.BaseRequest, length: int | None) -> bool:
         """Whether a body of that length should move in the kernel."""

@@ -69,7 +69,12 @@ class Lane:
                 return None
             self._latency.observe(visit.seconds)
             stays = request.keep_alive
-            await self._relay(request, reply, _head(reply, visit.id, stays=stays))
+            head = _head(reply, visit.id, stays=stays)
+            if reply.length == reply.ready:
+                await self._relay(request, reply, head)
+            else:
+                with self._bodies.of_share(request, target.scope, self._access.admits):
+                    await self._relay(request, reply, head)
             return Written(reply.status, keep_alive=stays)
 
     async def _relay(self, request: web.BaseRequest, reply: Reply, head: bytes) -> None:

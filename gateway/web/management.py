@@ -5,14 +5,23 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from gateway.errors import GatewayError
 from gateway.metrics import exposition
+from gateway.policy.explaining import decision
+from gateway.policy.ledger import Ledger
+from gateway.policy.live import Live
 from gateway.sharing.storage import Storage
 from gateway.store import outbox
 from gateway.store.state import State
 from gateway.web.requests import json_response
 
+_MOST_FAULTS = 20
 
-def management_app(state: State, storage: Storage) -> web.Application:
-    """`/livez`: the process answers. `/readyz`: so do database and storage. `/metrics`."""
+
+def management_app(state: State, storage: Storage, live: Live, ledger: Ledger) -> web.Application:
+    """`/livez`: the process answers. `/readyz`: so do database and storage. `/metrics`.
+
+    `/policy/decisions/{id}`: why something was decided. A policy that cannot be used leaves the
+    gateway ready, with the older one, and is told of in `/readyz`.
+    """
 
     async def livez(_: web.Request) -> web.Response:
         return json_response({"status": "ok"})
@@ -21,9 +30,21 @@ def management_app(state: State, storage: Storage) -> web.Application:
         checks = {"database": await database(), "storage": await storage_answers()}
         ready = all(check == "ok" for check in checks.values())
         return json_response(
-            {"status": "ok" if ready else "unavailable", "checks": checks},
+            {"status": "ok" if ready else "unavailable", "checks": checks} | troubles(),
             status=200 if ready else 503,
         )
+
+    def troubles() -> dict[str, object]:
+        faults = list(live.trouble[:_MOST_FAULTS])
+        return {"policy": {"status": "older kept", "faults": faults}} if faults else {}
+
+    async def explain(request: web.Request) -> web.Response:
+        try:
+            found = await ledger.by_id(request.match_info["id"])
+        except GatewayError as error:
+            told = {"error": {"code": error.code, "message": error.message}}
+            return json_response(told, status=error.status)
+        return json_response(decision(found))
 
     async def database() -> str:
         try:
@@ -45,4 +66,5 @@ def management_app(state: State, storage: Storage) -> web.Application:
     app.router.add_get("/livez", livez)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
+    app.router.add_get("/policy/decisions/{id}", explain)
     return app

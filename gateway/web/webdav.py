@@ -72,8 +72,9 @@ class Doors:
     async def shares(self, request: web.BaseRequest, path: RequestPath) -> web.StreamResponse:
         """What we share out: token, share, permission, path, storage (draft 03, 8)."""
         target = await self._authorize(request, path)
-        async with self._forward(request, path, target, self._storage.send) as answer:
-            return await write_answer(request, answer, self._bodies)
+        with self._bodies.of_share(request, target.scope, self._access.admits):
+            async with self._forward(request, path, target, self._storage.send) as answer:
+                return await write_answer(request, answer, self._bodies)
 
     async def _authorize(self, request: web.BaseRequest, path: RequestPath) -> Target:
         address = visit_of(request).address
@@ -92,6 +93,12 @@ class Doors:
             return await self._tree(request, user)
         folder, *rest = path.segments
         way = await self._visiting.open(user, folder, tuple(rest))
+        with self._bodies.of_share(request, way.share.id, self._visiting.admits):
+            return await self._visit(request, path, way)
+
+    async def _visit(
+        self, request: web.BaseRequest, path: RequestPath, way: Way
+    ) -> web.StreamResponse:
         while True:
             try:
                 async with self._forward(request, path, way.target, way.send) as answer:
