@@ -56,7 +56,7 @@ from gateway.sharing.visiting import Visiting
 from gateway.sharing.wayf import Wayf
 from gateway.store import replays, revisions, sessions
 from gateway.store.following import follow
-from gateway.store.postgres import PostgresAddress
+from gateway.store.place import PostgresAddress
 from gateway.store.state import State, open_state
 from gateway.transport import Guarded, TestingHosts, authority_of
 from gateway.upstream.pool import Pool

@@ -21,7 +21,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from gateway.store.postgres import Postgres, PostgresAddress
+from gateway.store.place import PostgresAddress
+from gateway.store.postgres import Postgres
 from tests.servers import free_port
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parts[-2])

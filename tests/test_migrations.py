@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from gateway.errors import Unavailable
 from gateway.store import database
-from gateway.store.postgres import Postgres, PostgresAddress
+from gateway.store.place import PostgresAddress
+from gateway.store.postgres import Postgres
 from gateway.store.sqlite import Sqlite
 from gateway.store.tables import metadata
 

@@ -44,7 +44,6 @@ def parse_invite(text: str) -> Invite:
 
 def read_invite(token: str, provider: str) -> Invite:
     """An invite out of its two parts. Raises Malformed."""
-    token = token.strip()
     if len(token) > LONGEST or not token or has_control(token) or not encodable(token):
         raise Malformed("the invite has no token")
     return Invite(token, authority(provider))

@@ -13,16 +13,15 @@ acknowledges nothing.
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import asyncpg
 from sqlalchemy import Connection, exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from gateway.errors import GatewayError, Malformed, Unavailable
+from gateway.errors import GatewayError, Malformed
 from gateway.store.database import Database, Result, Work, unavailable, upgrade
+from gateway.store.place import STATEMENT_SECONDS, PostgresAddress
 
 CHANNEL = "ocm_gateway"
 """Where a replica tells the others that it has committed something."""
@@ -30,47 +29,11 @@ CHANNEL = "ocm_gateway"
 LOCKS = 0x0C_3A
 """The class of our advisory locks; 0 is the migrations', the others are the replicas'."""
 
-_CONNECT_SECONDS = 10
-_STATEMENT_SECONDS = 15
 _ATTEMPTS = 12
 _UNIQUE_ATTEMPTS = 3
 _COLLISIONS = frozenset({"40001", "40P01"})
 _UNIQUE = "23505"
 _STALE_PLAN = "0A000"  # the tables were migrated under a prepared statement
-
-
-@dataclass(frozen=True, slots=True)
-class PostgresAddress:
-    """Where a PostgreSQL database is: a URL as libpq takes it, `postgresql://user@host/name`.
-
-    The password comes from `password_file`, read for each new connection, or as libpq finds it.
-    """
-
-    url: str = field(repr=False)
-    password_file: Path | None = None
-    connections: int = 10
-
-    async def connect(self) -> Any:
-        """A new connection to it."""
-        secret = {}
-        if self.password_file is not None:
-            try:
-                secret["password"] = self.password_file.read_text(encoding="utf-8").strip()
-            except (OSError, ValueError) as error:
-                raise Unavailable(
-                    "the database's password cannot be read", detail=str(error)
-                ) from error
-        return await asyncpg.connect(
-            self.url,
-            timeout=_CONNECT_SECONDS,
-            command_timeout=_STATEMENT_SECONDS + 5,
-            server_settings={
-                "application_name": "ocm-gateway",
-                "statement_timeout": f"{_STATEMENT_SECONDS}s",
-                "idle_in_transaction_session_timeout": "60s",
-            },
-            **secret,
-        )
 
 
 class Postgres(Database):
@@ -226,6 +189,6 @@ def _engine(address: PostgresAddress) -> AsyncEngine:
         async_creator=address.connect,
         pool_size=address.connections,
         max_overflow=0,
-        pool_timeout=_STATEMENT_SECONDS,
+        pool_timeout=STATEMENT_SECONDS,
         pool_recycle=1800,
     )

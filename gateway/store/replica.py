@@ -27,7 +27,8 @@ from gateway.logs import event
 from gateway.store.changes import Changes
 from gateway.store.database import unavailable
 from gateway.store.instances import Instances
-from gateway.store.postgres import CHANNEL, LOCKS, PostgresAddress
+from gateway.store.place import PostgresAddress
+from gateway.store.postgres import CHANNEL, LOCKS
 
 LOOK_SECONDS = 0.25
 FRESH_SECONDS = 1.0

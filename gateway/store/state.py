@@ -10,8 +10,7 @@ from gateway.store.changes import Changes, FileChanges
 from gateway.store.database import Database
 from gateway.store.instances import FileInstances, Instances
 from gateway.store.invites import Invites
-from gateway.store.postgres import Postgres, PostgresAddress
-from gateway.store.replica import open_replica
+from gateway.store.place import PostgresAddress
 from gateway.store.shares import ReceivedShares, SentShares
 from gateway.store.sqlite import Sqlite
 from gateway.store.vault import Vault, open_vault
@@ -44,6 +43,9 @@ async def open_state(folder: Path, place: Path | PostgresAddress, key_file: Path
     _make(folder)
     async with AsyncExitStack() as undo:
         if isinstance(place, PostgresAddress):
+            from gateway.store.postgres import Postgres
+            from gateway.store.replica import open_replica
+
             replica = await open_replica(place)
             undo.push_async_callback(replica.close)
             changes: Changes = replica

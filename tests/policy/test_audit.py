@@ -11,7 +11,7 @@ from gateway.model import Deed
 from gateway.policy.audit import DENY, Audit, verify
 from gateway.store import audit as trail
 from gateway.store.audit import Wanted
-from gateway.store.postgres import PostgresAddress
+from gateway.store.place import PostgresAddress
 from gateway.store.state import open_state
 from gateway.store.tables import audit, facts
 

@@ -9,7 +9,8 @@ from sqlalchemy import text
 from gateway.errors import NotFound, Unavailable
 from gateway.store import replays, sqlite
 from gateway.store.instances import FileInstances
-from gateway.store.postgres import Postgres, PostgresAddress
+from gateway.store.place import PostgresAddress
+from gateway.store.postgres import Postgres
 from gateway.store.sqlite import Sqlite
 
 

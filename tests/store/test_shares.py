@@ -16,7 +16,7 @@ from gateway.model import (
     SentShare,
     SentState,
 )
-from gateway.store.postgres import PostgresAddress
+from gateway.store.place import PostgresAddress
 from gateway.store.state import open_state
 
 SENT = SentShare(
