@@ -1,10 +1,11 @@
 """Public links: what a stranger with a link can do, and what not."""
 
+import asyncio
 import json
 
 import pytest
 
-from gateway.errors import Refused, Unsupported
+from gateway.errors import NotFound, Refused, Unsupported
 from gateway.model import Permission
 from gateway.sharing.sending import Offer
 from tests.peer import Answer
@@ -142,3 +143,34 @@ async def test_the_database_has_no_token(linked):
     token = link.partition("token=")[2].encode()
     folder = gateway.settings.state.folder
     assert not any(token in file.read_bytes() for file in folder.rglob("*") if file.is_file())
+
+
+@pytest.mark.conforms("OCM-4.3-01")
+async def test_one_network_address_asks_so_often_only(opened, peer, other):
+    for one in (peer, other):
+        one.on("POST /ocm/shares", Answer(201, body=b"{}"))
+    gateway = await opened(
+        sharing=ON,
+        limits={"link_requests_per_minute": 2},
+        testing={"hosts": ["127.0.0.1"], "rate_limits": True},
+    )
+    share = await gateway.sending.create_share(Offer("alice", "trip", f"bob@{peer.authority}"))
+    link = (await gateway.links.switch_on(share.provider_id)).removeprefix(gateway.ours.origin)
+    pages = [await ask(gateway, link, f"u{number}@{other.authority}") for number in range(5)]
+    assert max(page.status for page in pages) == 429
+    assert len(other.requests("POST /ocm/shares")) <= 4
+
+
+async def test_fifty_who_ask_at_once_for_one_address_get_one_share(linked, other):
+    gateway, _, link = linked
+    token, eve = link.partition("token=")[2], f"eve@{other.authority}"
+    await asyncio.gather(*(gateway.links.ask(token, eve) for _ in range(50)))
+    assert len(await shares_with(gateway, eve)) == 1
+
+
+async def test_another_user_can_neither_switch_a_link_nor_see_who_asked(linked):
+    gateway, share, link = linked
+    for do in (gateway.links.switch_on, gateway.links.switch_off, gateway.links.visits):
+        with pytest.raises(NotFound):
+            await do(share.provider_id, owner="bob")
+    assert (await gateway.links.share_of(link.partition("token=")[2])) is not None
