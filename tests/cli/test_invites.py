@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from gateway.cli import console
 from tests.cli.test_commands import _own_log, command, configured, peer, said, storage
 from tests.peer import Answer
@@ -71,6 +73,7 @@ def test_an_invite_is_mailed_and_drawn(tmp_path, storage):
     assert len(box.letters) == 1
 
 
+@pytest.mark.conforms("OCM-13.2-01", "OCM-13.3-01", "OCM-13.4-01")
 def test_contacts_are_exported_and_imported_as_cards(command, tmp_path):
     command("contact", "add", "--user", "alice", "bob@cloud.example.org", "--name", "Bob")
     file = tmp_path / "cards.json"

@@ -1,6 +1,8 @@
 """The page about conformance is true: every item is proven or excluded, and nothing is made up."""
 
-from tests.conformance.checklist import LEVELS, PAGE, RENEW, items, page, proofs
+import pytest
+
+from tests.conformance.checklist import LEVELS, PAGE, RENEW, Item, items, page, proofs
 
 ROLES = ("sender", "receiver", "both", "directory")
 
@@ -22,3 +24,13 @@ def test_what_does_not_apply_has_no_test():
 
 def test_the_page_is_up_to_date():
     assert PAGE.read_text() == page(), f"renew it with `{RENEW}`"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_item_is_proven_or_does_not_apply(level):
+    unproven = [item.id for item in items() if item.level == level and not accounted(item)]
+    assert unproven == []
+
+
+def accounted(item: Item) -> bool:
+    return bool(item.excluded or proofs().get(item.id))

@@ -54,6 +54,7 @@ async def names(gateway):
     return [server.authority for server in gateway.directories.servers()]
 
 
+@pytest.mark.conforms("OCM-18-01")
 async def test_a_directory_is_fetched_by_an_anonymous_get(opened, peer, pinned):
     peer.on("GET /one", Answer(body=document("127.0.0.1:1", "127.0.0.1:2")))
     gateway = await opened(**section(service(peer, pinned)))
@@ -74,6 +75,7 @@ async def test_every_serialisation_is_read(opened, peer, pinned, form):
     assert await names(gateway) == ["127.0.0.1:1"]
 
 
+@pytest.mark.conforms("OCM-4.4.3-16", "OCM-2-14")
 async def test_several_directories_are_one_list_without_duplicates(opened, peer, other, pinned):
     peer.on("GET /one", Answer(body=document("127.0.0.1:1", "127.0.0.1:2")))
     other.on("GET /two", Answer(body=document("127.0.0.1:2", "127.0.0.1:3", federation="G")))
@@ -90,6 +92,7 @@ async def test_several_directories_are_one_list_without_duplicates(opened, peer,
     assert gateway.directories.authorities("three") == frozenset()
 
 
+@pytest.mark.conforms("OCM-18-02")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -200,6 +203,7 @@ async def test_a_key_that_is_none_is_told_at_the_start(opened, peer, tmp_path):
         await opened(**section(service(peer, str(broken))))
 
 
+@pytest.mark.conforms("OCM-18-07")
 async def test_servers_on_plain_http_are_for_testing_only(opened, peer, pinned):
     listed = document("192.0.2.1:8080", "127.0.0.1:1")
     peer.on("GET /one", Answer(body=listed))

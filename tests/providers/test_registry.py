@@ -6,11 +6,11 @@ from functools import partial
 import pytest
 
 from gateway.errors import NotFound, Refused
-from gateway.model import KeyStanding, ProviderSource, Standing
+from gateway.model import KeyStanding, ProviderSource, Scheme, Standing
 from gateway.ocm.address import authority
 from gateway.store import providers
 from tests.pair import eventually
-from tests.sharing.stage import address, leaves_no_trace, shares_of
+from tests.sharing.stage import address, leaves_no_trace, send_share, shares_of
 
 HOST = authority("cloud.example")
 
@@ -61,3 +61,16 @@ async def test_a_full_registry_forgets_who_was_not_seen_for_the_longest(gateway,
         await write(note)
     names = [one.authority for one in await read(providers.all_providers)]
     assert names == ["kept.example", "three.example", "two.example"]
+
+
+@pytest.mark.conforms("OCM-2-10", "OCM-2-12", "OCM-2-13")
+async def test_who_has_signed_once_is_known_with_its_key_and_where_it_came_from(gateway, peer):
+    await send_share(peer, gateway)
+    registry, host = gateway.others.registry, authority(peer.authority)
+    await gateway.others.discoveries.discover(host, afresh=True)
+    await registry.flush()
+    known = await registry.by_authority(host)
+    assert known.source is ProviderSource.SHARE
+    assert known.scheme is Scheme.RFC9421
+    assert [key.kid for key in await registry.keys_of(host)] == [peer.key.kid]
+    assert set(peer.document["capabilities"]) <= set(known.capabilities)

@@ -204,6 +204,7 @@ async def test_strangers_are_not_written_down(gateway, peer, other):
     assert await gateway.others.registry.all() == []
 
 
+@pytest.mark.conforms("OCM-2-13")
 async def test_the_registry_shows_what_a_server_said(gateway, peer):
     await send_share(peer, gateway)
     registry = gateway.others.registry

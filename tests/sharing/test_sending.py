@@ -5,9 +5,17 @@ import time
 
 import pytest
 
-from gateway.errors import Malformed, NotFound, ProviderRefused, Refused, Unsupported
+from gateway.errors import (
+    GatewayError,
+    Malformed,
+    NotFound,
+    ProviderRefused,
+    Refused,
+    Unsupported,
+)
 from gateway.model import Errand, Permission, SentState
 from gateway.ocm.address import authority
+from gateway.ocm.invites import Invite
 from gateway.sharing.sending import Offer
 from gateway.store import outbox
 from tests.pair import eventually
@@ -474,7 +482,7 @@ async def test_an_address_in_other_clothes_names_no_server(opened, host):
     assert await counts(gateway) == (0, 0, 0)
 
 
-@pytest.mark.conforms("OCM-5.2-06", "OCM-6-03", "OCM-14.3-01")
+@pytest.mark.conforms("OCM-5.2-06", "OCM-6-03", "OCM-14.3-01", "OCM-4.4.3-09")
 async def test_plain_http_is_refused_in_production(opened, peer):
     gateway = await opened(**PRODUCTION)
     provider = authority(peer.authority)
@@ -482,5 +490,7 @@ async def test_plain_http_is_refused_in_production(opened, peer):
         await gateway.others.client.post(
             provider, f"{peer.origin}/ocm/shares", b"{}", content_type="", purpose="share"
         )
+    with pytest.raises(GatewayError):
+        await gateway.inviting.accept_invite("alice", Invite("token", provider))
     await create_share(gateway, peer)
     assert peer.seen == []

@@ -23,6 +23,7 @@ async def test_one_logs_in_and_comes_back_with_token_and_provider(gateway, peer)
     assert peer.authority in back.text
 
 
+@pytest.mark.conforms("OCM-5.3-39", "OCM-4.4.7-03")
 async def test_loading_the_dialog_does_nothing(gateway, peer):
     async with browser(gateway) as visitor:
         await visitor.login()
@@ -32,11 +33,13 @@ async def test_loading_the_dialog_does_nothing(gateway, peer):
         await visitor.get(dialog(peer) + "&do=accept")
     assert peer.seen == []
     assert await gateway.contacts.all() == []
+    assert peer.authority in page.text
     assert str(gateway.ours.address("alice")) in page.text
     assert page.headers["Referrer-Policy"] == "same-origin"
     assert page.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.conforms("OCM-5.3-39")
 async def test_accepting_makes_a_contact(gateway, peer):
     peer.on(ACCEPTED, Answer(body=EINSTEIN))
     async with browser(gateway) as visitor:
@@ -96,6 +99,7 @@ async def test_a_denied_server_cannot_be_accepted(opened, peer):
     assert peer.seen == []
 
 
+@pytest.mark.conforms("OCM-4.4.7-03")
 async def test_a_server_on_no_list_is_warned_of(gateway, peer):
     async with browser(gateway) as visitor:
         await visitor.login()

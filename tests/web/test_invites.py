@@ -61,6 +61,30 @@ async def test_an_acceptance_makes_a_contact_and_says_who_invited(gateway, peer,
     assert accepted.accepted_at
 
 
+@pytest.mark.conforms("OCM-4.4.3-05")
+async def test_the_token_alone_tells_who_had_invited(gateway, peer):
+    invites = {user: await gateway.inviting.create_invite(user) for user in ("bob", "alice")}
+    for user, invite in invites.items():
+        reply = await peer.post(
+            url_of(gateway), acceptance(peer, invite.token, userID=f"of-{user}")
+        )
+        assert reply.json()["userID"] == user
+        [contact] = await gateway.contacts.all(user)
+        assert contact.user_id == f"of-{user}"
+
+
+@pytest.mark.conforms("OCM-4.4.5-03", "OCM-4.4.5-04")
+async def test_an_invite_lets_in_who_accepted_it_and_nobody_with_their_email(opened, peer):
+    gateway = await opened(sharing={"require_invite": True})
+    invite = await gateway.inviting.create_invite("alice")
+    body = acceptance(peer, invite.token, email=f"curie@{peer.authority}")
+    assert (await peer.post(url_of(gateway), body)).status == 200
+    url, alice = f"{gateway.ours.end_point}/shares", str(gateway.ours.address("alice"))
+    for sender, status in (("curie", 403), ("einstein", 201)):
+        share = peer.share(alice, sender=f"{sender}@{peer.authority}")
+        assert (await peer.post(url, share)).status == status
+
+
 @pytest.mark.conforms("OCM-4.4.3-12", "OCM-4.4.4-02", "OCM-4.4.5-05")
 async def test_the_users_of_an_invite_have_one_identifier_everywhere(gateway, peer, invite):
     reply = await peer.post(url_of(gateway), acceptance(peer, invite.token))

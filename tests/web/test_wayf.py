@@ -43,6 +43,15 @@ def asked(peer):
     return peer.requests("GET /.well-known/ocm") + peer.requests("GET /ocm-provider")
 
 
+@pytest.mark.conforms(
+    "OCM-2-14",
+    "OCM-2.2.1-03",
+    "OCM-4.4.2-04",
+    "OCM-4.4.3-13",
+    "OCM-4.4.3-14",
+    "OCM-4.4.3-15",
+    "OCM-4.4.6-05",
+)
 async def test_the_link_shows_every_server_of_the_lists_as_it_answers(directory, peer, other):
     link, _ = await link_of(directory)
     assert re.fullmatch(r"/wayf\?token=[\w-]+", link)
@@ -61,6 +70,7 @@ async def test_the_link_shows_every_server_of_the_lists_as_it_answers(directory,
     assert "alice" in page.text
 
 
+@pytest.mark.conforms("OCM-5.3-40")
 async def test_the_choice_leads_to_the_dialog_with_token_and_provider(directory, peer):
     link, invite = await link_of(directory)
     async with browser(directory) as visitor:
@@ -76,6 +86,7 @@ async def test_the_choice_leads_to_the_dialog_with_token_and_provider(directory,
     assert "no-store" in gone.headers["Cache-Control"]
 
 
+@pytest.mark.conforms("OCM-4.4.6-06")
 async def test_a_server_without_a_dialog_gets_the_invite_string(directory, other):
     link, invite = await link_of(directory)
     async with browser(directory) as visitor:
@@ -110,6 +121,7 @@ async def test_a_made_up_cookie_does_no_harm(directory, value):
     assert "<b>" not in page.text
 
 
+@pytest.mark.conforms("OCM-4.4.3-13")
 @pytest.mark.parametrize("spelled", ["{}", "http://{}/index.php", "bob@{}", "  {} "])
 async def test_a_typed_server_is_found_before_one_is_sent_there(gateway, peer, spelled):
     peer.document["inviteAcceptDialog"] = DIALOG
@@ -264,6 +276,7 @@ async def test_approved_servers_are_listed_and_denied_ones_are_not(opened, peer,
     assert asked(other) == []
 
 
+@pytest.mark.conforms("OCM-2.2.1-04", "OCM-4.4.3-13")
 async def test_without_free_text_only_the_lists_are_offered(opened, peer):
     gateway = await opened(invites={"wayf_free_text": False})
     link, _ = await link_of(gateway)
@@ -275,6 +288,7 @@ async def test_without_free_text_only_the_lists_are_offered(opened, peer):
     assert peer.seen == []
 
 
+@pytest.mark.conforms("OCM-5.3-27", "OCM-5.3-38")
 async def test_discovery_says_what_is_on(opened, peer):
     for number, (invites, wanted) in enumerate(
         [
