@@ -19,7 +19,17 @@ from gateway.ocm.directory import (
 )
 from tests.pair import eventually
 from tests.peer import Answer
-from tests.sharing.stage import Clock, gateway, opened, other, peer, running, storage
+from tests.sharing.stage import (
+    Clock,
+    address,
+    gateway,
+    opened,
+    other,
+    peer,
+    running,
+    shares_of,
+    storage,
+)
 
 __all__ = ["gateway", "opened", "other", "peer", "storage"]
 
@@ -215,6 +225,21 @@ async def test_servers_on_plain_http_are_for_testing_only(opened, peer, pinned):
 async def test_an_unknown_directory_cannot_be_refreshed(gateway):
     with pytest.raises(NotFound):
         await gateway.directories.refresh("none")
+
+
+@pytest.mark.conforms("OCM-14.1-02")
+async def test_a_directory_may_be_the_base_of_trust(opened, peer, other, pinned):
+    peer.on("GET /one", Answer(body=document(peer.authority)))
+    policy = {"default": "deny", "allow": ["dir:one"]}
+    gateway = await opened(**section(service(peer, pinned)), policy=policy)
+    await gateway.directories.refresh()
+
+    async def let_in(server):
+        reply = await server.post(shares_of(gateway), server.share(address(gateway)))
+        return reply.status == 201
+
+    assert await eventually(lambda: let_in(peer))
+    assert not await let_in(other)
 
 
 # Publishing
