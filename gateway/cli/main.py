@@ -13,6 +13,7 @@ from gateway.cli import (
     keys,
     outbox,
     peers,
+    policy,
     received,
     request,
     share,
@@ -41,6 +42,7 @@ app.command()(discover.discover)
 app.add_typer(dialects.commands, name="dialects")
 app.add_typer(keys.commands, name="keys")
 app.add_typer(peers.commands, name="peers")
+app.add_typer(policy.commands, name="policy")
 app.add_typer(outbox.commands, name="outbox")
 app.add_typer(audit.commands, name="audit")
 

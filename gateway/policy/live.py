@@ -155,6 +155,10 @@ class Live:
                 found.append(Source("bundle", bundle.document, CENTRAL))
         return found
 
+    async def sources(self) -> tuple[Source, ...]:
+        """Every document that the policy is made of."""
+        return (*self._written.sources, *await self._others())
+
     async def bundle(self) -> KeptBundle | None:
         """What is kept of the bundle that is followed."""
         if self._settings.policy.bundle.url is None:

@@ -12,7 +12,16 @@ from pathlib import Path
 from gateway import config
 from gateway.policy.doorkeeper import InForce
 from gateway.policy.facts import Outcome
-from gateway.policy.language import BadPolicy, Source, build, groups_of, read_data, read_text
+from gateway.policy.language import (
+    BadPolicy,
+    Document,
+    Source,
+    build,
+    groups_of,
+    read_data,
+    read_text,
+)
+from gateway.policy.rules import Policy
 
 _ENDINGS = (".yaml", ".yml", ".json")
 Mark = tuple[tuple[str, int, int, int], ...]
@@ -57,6 +66,13 @@ def assemble(
     return InForce(
         policy, _version(written.default, sources, directories), groups_of(sources), shadow
     )
+
+
+def alone(document: Document, default: Outcome) -> Policy:
+    """The policy that one document makes by itself. Raises BadPolicy."""
+    if document.default:
+        default = Outcome[document.default.upper()]
+    return build(default, [Source("policy", document)])
 
 
 def from_config(settings: config.Policy) -> InForce:
