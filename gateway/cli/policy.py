@@ -9,6 +9,7 @@ import typer
 import yaml
 
 from gateway.app import Gateway
+from gateway.cli import policy_lists
 from gateway.cli.console import REFUSED, ConfigOption, JsonOption, run, show
 from gateway.errors import Malformed
 from gateway.model import Decision
@@ -23,6 +24,10 @@ from gateway.providers.directories import read_key
 from gateway.web.records import moment
 
 commands = typer.Typer(help="Who may federate, and why.", no_args_is_help=True)
+commands.command("import")(policy_lists.import_)
+commands.command()(policy_lists.export)
+commands.command()(policy_lists.history)
+commands.command()(policy_lists.rollback)
 
 
 @commands.command("show")

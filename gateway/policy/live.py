@@ -19,7 +19,7 @@ from gateway.logs import event
 from gateway.model import Authority
 from gateway.policy import bundles, sources
 from gateway.policy.doorkeeper import Doorkeeper
-from gateway.policy.language import CENTRAL, MOST_BYTES, BadPolicy, Source, read_text
+from gateway.policy.language import CENTRAL, MOST_BYTES, BadPolicy, Document, Source, read_text
 from gateway.policy.running import Running
 from gateway.policy.sources import Mark, Written
 from gateway.providers.directories import Directories, read_key
@@ -123,9 +123,7 @@ class Live:
 
     async def _adopt(self, written: Written) -> None:
         others = await self._others()
-        names = self._directories.names
-        servers = {name: self._directories.authorities(name) for name in names}
-        in_force = await asyncio.to_thread(sources.assemble, written, others, servers)
+        in_force = await asyncio.to_thread(sources.assemble, written, others, self._members())
         changed = in_force.version != self._keeper.in_force.version
         if self.trouble:
             event("policy.recovered", version=in_force.version)
@@ -137,6 +135,10 @@ class Live:
         metrics.policy_reloads.labels(result="adopted").inc()
         event("policy.adopted", version=in_force.version, rules=len(in_force.policy.rules))
         await self.running.review()
+
+    def _members(self) -> dict[str, frozenset[Authority]]:
+        names = self._directories.names
+        return {name: self._directories.authorities(name) for name in names}
 
     async def _others(self) -> list[Source]:
         """The list that commands change, and the last good bundle."""
@@ -154,6 +156,11 @@ class Live:
             else:
                 found.append(Source("bundle", bundle.document, CENTRAL))
         return found
+
+    async def admit_list(self, document: Document) -> None:
+        """Return when that list could hold beside the rest. Raises BadPolicy."""
+        others = [one for one in await self._others() if one.name != LIST]
+        sources.assemble(self._written, [*others, Source(LIST, document)], self._members())
 
     async def sources(self) -> tuple[Source, ...]:
         """Every document that the policy is made of."""
