@@ -15,6 +15,7 @@ from yarl import URL
 from gateway import __version__, config, metrics
 from gateway.config import Config
 from gateway.dav.locks import LockSeal
+from gateway.dav.target import split_url
 from gateway.errors import Unavailable
 from gateway.logs import event
 from gateway.mail import Mail
@@ -389,6 +390,7 @@ def public_server(gateway: Gateway) -> web.Server:
         else None,
         rest=rest,
         lost=pages.lost,
+        authorities=(split_url(f"{ours.origin}/")[0],),
     )
     # What aiohttp refuses by itself, such as malformed HTTP, need not tell its version.
     setattr(web_response, "SERVER_SOFTWARE", SERVER)  # noqa: B010 - not exported

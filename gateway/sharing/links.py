@@ -10,7 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from urllib.parse import urlencode
 
-from gateway.errors import GatewayError, Malformed, NotFound, Refused, Unsupported
+from sqlalchemy import Connection
+
+from gateway.errors import Conflict, GatewayError, Malformed, NotFound, Refused, Unsupported
 from gateway.logs import event
 from gateway.model import Permission, SentShare
 from gateway.ocm.address import parse_address
@@ -103,21 +105,21 @@ class Links:
         """Somebody names an address; Malformed for what is no address elsewhere, NotFound.
 
         What becomes of it is not told: not whether there is such a user, nor whether policy took
-        the server, nor whether somebody asked before. The owner sees all of it.
+        the server, nor whether somebody asked before. The visit and the Share that it leads to are
+        recorded together; an ask that leads to none uses up nothing.
         """
         share = await self.share_of(token)
         address = parse_address(share_with)
         if address.authority == self._ours.authority:
             raise Malformed("that is an address of this server; name one of another")
-        ask = partial(
-            links.ask,
-            fingerprint=self._state.vault.fingerprint(token),
-            share_with=str(address),
-            most=self._most,
-            now=self._clock(),
-        )
-        if str(address) == share.share_with or not await self._state.database.write(ask):
+        if str(address) == share.share_with:
             return
+
+        def ask(connection: Connection, _: SentShare) -> None:
+            fingerprint = self._state.vault.fingerprint(token)
+            if not links.ask(connection, fingerprint, str(address), self._most, self._clock()):
+                raise Conflict("asked before, or too often")
+
         offer = Offer(
             user=share.owner,
             path="/".join(share.resource),
@@ -128,6 +130,6 @@ class Links:
             must_use_mfa=share.must_use_mfa,
         )
         try:
-            await self._sending.create_share(offer)
+            await self._sending.create_share(offer, ask)
         except GatewayError as error:
             event("link.refused", provider_id=share.provider_id, reason=error.message)

@@ -18,7 +18,6 @@ from sqlalchemy import Connection
 from gateway.dav.target import decode_segment
 from gateway.errors import (
     Conflict,
-    GatewayError,
     Malformed,
     NotFound,
     Refused,
@@ -43,6 +42,7 @@ from gateway.store.state import State
 _MOST_OPEN = 200
 _MOST_OPEN_OF_ONE_SERVER = 50
 _DEAF_SECONDS = 7 * 86_400
+_DECIDED = "the request was decided already"
 _NOTHING = "there is no such resource, or not for you"
 
 
@@ -186,21 +186,22 @@ class Requests:
         Conflict for a request that was decided, and what `create_share` raises.
         """
         request = await self.by_id(request_id, owner=owner)
-        await self._decide(request, RequestState.AGREED)
-        try:
-            share = await self._sending.create_share(await self._offer(request, permissions))
-        except GatewayError:
-            await self._put(request, RequestState.OPEN, out_of=RequestState.AGREED)
-            raise
-        await self._put(
-            request, RequestState.AGREED, out_of=RequestState.AGREED, share=share.provider_id
-        )
+        if request.state is not RequestState.OPEN:
+            raise Conflict(_DECIDED)
+
+        def agreed(connection: Connection, share: SentShare) -> None:
+            self._decide(connection, request, RequestState.AGREED, share.provider_id)
+
+        await self._sending.create_share(await self._offer(request, permissions), agreed)
+        event("request.agreed", id=request.id, owner=request.owner)
         return await self.by_id(request.id)
 
     async def decline(self, request_id: str, *, owner: str | None = None) -> Request:
         """Do not share. The other side is not told: there is no word for it."""
         request = await self.by_id(request_id, owner=owner)
-        await self._decide(request, RequestState.DECLINED)
+        decline = partial(self._decide, request=request, state=RequestState.DECLINED)
+        await self._state.database.write(decline)
+        event("request.declined", id=request.id, owner=request.owner)
         return await self.by_id(request.id)
 
     async def _offer(self, request: Request, permissions: frozenset[Permission]) -> Offer:
@@ -227,24 +228,19 @@ class Requests:
             must_use_mfa=share.must_use_mfa,
         )
 
-    async def _decide(self, request: Request, state: RequestState) -> None:
-        if not await self._put(request, state, out_of=RequestState.OPEN):
-            raise Conflict("the request was decided already")
-        event(f"request.{state.value}", id=request.id, owner=request.owner)
-
-    async def _put(
-        self, request: Request, state: RequestState, *, out_of: RequestState, share: str = ""
-    ) -> bool:
-        return await self._state.database.write(
-            partial(
-                store.decide,
-                request_id=request.id,
-                state=state,
-                out_of=out_of,
-                at=self._clock(),
-                share=share,
-            )
-        )
+    def _decide(
+        self, connection: Connection, request: Request, state: RequestState, share: str = ""
+    ) -> None:
+        """Raises Conflict for a request that was decided already."""
+        if not store.decide(
+            connection,
+            request.id,
+            state,
+            out_of=RequestState.OPEN,
+            at=self._clock(),
+            share=share,
+        ):
+            raise Conflict(_DECIDED)
 
     async def send(self, user: str, owner: str, share: str) -> None:
         """Ask somebody at another server to share something with a local user.

@@ -104,8 +104,12 @@ class Sending:
             }
         )
 
-    async def create_share(self, offer: Offer) -> SentShare:
+    async def create_share(
+        self, offer: Offer, along: Callable[[Connection, SentShare], None] | None = None
+    ) -> SentShare:
         """Share a Resource: record the intent, notify the Receiving Server, record the outcome.
+
+        `along` is recorded in the same transaction; what it raises undoes all of it.
 
         The Share comes back as it stands after the first attempt: sent, refused with a reason, or
         pending while its delivery is retried. Raises Malformed, NotFound, Refused, Unsupported for
@@ -117,6 +121,8 @@ class Sending:
         def record(connection: Connection) -> None:
             self._state.sent.add(connection, share)
             outbox.add(connection, entry)
+            if along:
+                along(connection, share)
 
         await self._state.database.write(record)
         await self._others.registry.note(share.receiving_server, ProviderSource.DIRECT)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from gateway import metrics
+from gateway.dav.target import split_url
 from gateway.errors import Malformed, TooLarge, Unsupported
 from gateway.httpsig.message import Message
 from gateway.ocm import discovery, invites, notifications, requests, shares, tokens
@@ -167,14 +168,17 @@ class Federation:
     ) -> Message:
         """The request as its sender signed it; nothing of it is believed yet."""
         self._limits.count("ocm", visit_of(request).address)
-        _, mark, query = request.raw_path.partition("?")
+        # RFC 9112 3.2.2: a request target may name our origin, too; it was checked when routed.
+        target = request.raw_path
+        path = target if target.startswith("/") else split_url(target)[1]
+        _, mark, query = path.partition("?")
         if query not in queries or (mark and not query):
             raise Malformed("the OCM API has no query parameters")
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Malformed("compressed requests are not taken")
         return Message(
             method=request.method,
-            target_uri=self._ours.origin + request.raw_path,
+            target_uri=self._ours.origin + path,
             headers=tuple(request.headers.items()),
             body=await self._body(request),
         )
@@ -200,6 +204,9 @@ def _count(new: NewShare) -> None:
 def _expect_json(request: web.BaseRequest) -> None:
     if request.content_type != "application/json":
         raise Malformed("the request is not application/json")
+    # RFC 8259 8.1: between systems JSON is UTF-8.
+    if (request.charset or "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise Malformed("the request is not in UTF-8")
 
 
 def _created(body: bytes) -> web.Response:

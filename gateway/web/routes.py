@@ -4,7 +4,7 @@ aiohttp's router sees paths with dot segments already resolved; what we hand to 
 have passed through such a mill. So there is one catch-all route, and this.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -47,11 +47,12 @@ def dispatcher(
     lane: Lane | None = None,
     rest: Door | None = None,
     lost: Handler | None = None,
+    authorities: Container[str] = (),
 ) -> Handler:
     """The one handler of the public listener.
 
     `lane` is asked first; what is nobody's goes to `rest`, or is not found: then `lost` tells
-    people in a browser.
+    people in a browser. `authorities` are ours, for targets in absolute form.
     """
 
     async def dispatch(request: web.BaseRequest) -> web.StreamResponse:
@@ -63,7 +64,7 @@ def dispatcher(
         door = next((one for one in doors if _looks_like(request.raw_path, one)), None)
         if door:
             visit.route, visit.manner = door.name, door.manner
-        path = parse_target(request.raw_path)
+        path = parse_target(request.raw_path, authorities)
         for one in doors:
             if path.segments[: len(one.path)] == one.path:
                 visit.route, visit.manner = one.name, one.manner

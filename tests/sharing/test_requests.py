@@ -44,6 +44,17 @@ async def test_a_request_lies_with_the_owner_until_they_agree(gateway, peer, for
         await gateway.requests.agree(request.id)
 
 
+async def test_many_who_agree_at_once_make_one_share(gateway, peer):
+    share = await create_share(gateway, peer)
+    await ask(gateway, peer, share.provider_id)
+    [request] = await gateway.requests.all("alice")
+    before = len(await gateway.sending.all())
+    agreeing = [gateway.requests.agree(request.id) for _ in range(10)]
+    results = await asyncio.gather(*agreeing, return_exceptions=True)
+    assert sum(isinstance(result, Conflict) for result in results) == 9
+    assert len(await gateway.sending.all()) == before + 1
+
+
 async def test_a_contact_may_ask_for_a_path_and_a_stranger_learns_nothing(gateway, peer):
     assert (await ask(gateway, peer, "/letter.txt")).status == 404
     assert (await ask(gateway, peer, "/nothing")).status == 404

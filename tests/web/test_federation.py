@@ -145,7 +145,15 @@ async def test_the_configured_paths_are_the_published_ones(opened, peer):
 async def test_a_host_header_changes_nothing(gateway, peer, path):
     plain = await document(gateway, peer, path)
     spoofed = await document(
-        gateway, peer, path, Host="evil.example", **{"X-Forwarded-Host": "evil.example"}
+        gateway,
+        peer,
+        path,
+        Host="evil.example",
+        **{
+            "X-Forwarded-Host": "evil.example",
+            "X-Forwarded-Proto": "gopher",
+            "Forwarded": "host=evil.example;proto=gopher",
+        },
     )
     assert spoofed.body == plain.body
     assert b"evil" not in spoofed.body
@@ -723,6 +731,30 @@ async def test_a_charset_does_no_harm(gateway, peer):
     kind = "application/json; charset=utf-8"
     body = peer.share(address(gateway))
     assert (await peer.post(shares_of(gateway), body, content_type=kind)).status == 201
+
+
+async def test_another_encoding_than_utf_8_is_refused(gateway, peer):
+    kind = "application/json; charset=utf-16"
+    refused(
+        await peer.post(shares_of(gateway), peer.share(address(gateway)), content_type=kind), 400
+    )
+    await leaves_no_trace(gateway, peer)
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [("{origin}", 200), ("http://evil.example", 400), ("ftp://x", 400)]
+)
+async def test_a_target_in_absolute_form_is_taken_when_it_is_ours(gateway, origin, status):
+    target = f"{origin.format(origin=gateway.ours.origin)}/.well-known/ocm"
+    host, _, port = gateway.ours.authority.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    request = (
+        f"GET {target} HTTP/1.1\r\nHost: {gateway.ours.authority}\r\nConnection: close\r\n\r\n"
+    )
+    writer.write(request.encode())
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
 
 
 @pytest.mark.conforms("OCM-GW-05")
