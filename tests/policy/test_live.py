@@ -1,18 +1,20 @@
 """What is written holds within a second, in every process; what runs against it is cut off."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import socket
 import time
 import urllib.request
+from functools import partial
 
 import pytest
 import yaml
 
 from gateway import config
 from gateway.app import open_gateway
-from gateway.model import Permission
+from gateway.model import Permission, Standing
 from gateway.sharing.sending import Offer
 from tests import servers
 from tests.pair import in_process, running
@@ -115,12 +117,14 @@ async def test_denying_a_server_cuts_its_download_of_a_gibibyte_in_two_seconds(t
         assert gateway.log.read_text().count("transfer.cut") == len(clients)
 
 
-def begin(port, path, token):
+def begin(port, path, token, scheme="Bearer"):
     """A download with a small window, which has begun."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
     client.connect(("127.0.0.1", port))
-    head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    head = (
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: {scheme} {token}\r\n\r\n"
+    )
     client.sendall(head.encode())
     assert client.recv(12) == b"HTTP/1.1 200"
     return client
@@ -135,3 +139,40 @@ def drip(client):
             size += len(piece)
             time.sleep(0.02)
     return time.monotonic(), size
+
+
+async def test_blocking_a_server_cuts_what_our_user_downloads_from_it(tmp_path):
+    async with open_peer() as peer:
+        peer.files["big"] = bytes(GIBIBYTE // 4)
+        with servers.wsgidav(tmp_path) as storage:
+            async with in_process(tmp_path / "a", storage) as gateway:
+                host = gateway.ours.authority
+                await peer.post(f"http://{host}/ocm/shares", peer.share(f"alice@{host}"))
+                [share] = await gateway.state.database.read(
+                    partial(gateway.state.received.all, recipient="alice")
+                )
+                share = await gateway.receiving.accept(share.id)
+                path = f"/remote/dav/received/{share.folder.replace(' ', '%20')}/big"
+                login = base64.b64encode(f"alice:{servers.USERS['alice']}".encode()).decode()
+                port = int(host.rpartition(":")[2])
+                client = await asyncio.to_thread(begin, port, path, login, "Basic")
+                slow = asyncio.create_task(asyncio.to_thread(drip, client))
+                began = time.monotonic()
+                await gateway.others.registry.decide(peer.authority, Standing.BLOCKED, "")
+                ended_at, size = await slow
+                assert ended_at - began < 2
+                assert size < GIBIBYTE // 8
+
+
+async def test_a_rehearsed_policy_decides_nothing_and_is_counted(tmp_path):
+    (tmp_path / "shadow.yaml").write_text("default: allow\ndeny: [127.0.0.1]")
+    policy = {"default": "allow", "shadow": str(tmp_path / "shadow.yaml")}
+    async with open_peer() as peer:
+        with servers.wsgidav(tmp_path) as storage:
+            async with in_process(tmp_path / "a", storage, policy=policy) as gateway:
+                host = gateway.ours.authority
+                answer = await peer.post(f"http://{host}/ocm/shares", peer.share(f"alice@{host}"))
+                assert answer.status == 201
+                found = await gateway.ledger.latest(shadowed=True)
+                assert {one.outcome for one in found} == {"allow"}
+                assert {one.shadow for one in found} == {"deny by deny@shadow.yaml"}
