@@ -470,10 +470,11 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
         asyncio.create_task(gateway.others.registry.work()),
     ]
     metrics.build.labels(version=__version__).set(1)
+    leaving = asyncio.Event()
     try:
         public = web.ServerRunner(public_server(gateway), shutdown_timeout=_DRAIN_SECONDS)
         management = web.AppRunner(
-            management_app(gateway.state, gateway.storage, gateway.live, gateway.ledger),
+            management_app(gateway.state, gateway.storage, gateway.live, gateway.ledger, leaving),
             access_log=None,
             shutdown_timeout=1,
         )
@@ -491,6 +492,7 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
             await site.start()
         yield
     finally:
+        leaving.set()  # the public listener closes first; readiness is asked until the end
         for runner in runners:
             await runner.cleanup()
         for task in tasks:

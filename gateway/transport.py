@@ -30,6 +30,32 @@ REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND"})
 _IDLE_SECONDS = 120
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_SPECIAL = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            # What `is_global` lets pass, or does in some releases of Python only.
+            "0.0.0.0/8",
+            "100.64.0.0/10",
+            "192.0.0.0/24",
+            "192.88.99.0/24",
+            "198.18.0.0/15",
+            "240.0.0.0/4",
+            "::/96",  # IPv4-compatible
+            "::ffff:0:0:0/96",  # SIIT
+            "64:ff9b:1::/48",  # NAT64 of a local network
+            "100::/64",
+            "100:0:0:1::/64",
+            "2001:2::/48",
+            "2001:db8::/32",
+            "3fff::/20",
+            "5f00::/16",
+            "fc00::/7",
+            "fe80::/10",
+            "fec0::/10",  # site-local
+        ),
+    )
+)
 
 
 Body = bytes | AsyncIterator[bytes] | None
@@ -287,21 +313,23 @@ def _guarded_socket(info: tuple[Any, ...]) -> socket.socket:
 
 
 def routable(address: str) -> bool:
-    """Whether an IP address belongs to the public internet (RFC 6890).
+    """Whether an IP address belongs to the public internet (RFC 6890 and the IANA registries).
 
-    Looks through IPv4-mapped, 6to4 and NAT64 (RFC 6052) addresses; Teredo and zoned ones are not
-    followed anywhere.
+    IPv4 addresses inside IPv6 ones are looked at themselves where they are mapped, or translated by
+    6to4 or NAT64 (RFC 6052). Other wrappings, Teredo and zoned addresses are followed nowhere.
     """
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return False
     if isinstance(ip, ipaddress.IPv6Address):
-        if ip.scope_id or ip.teredo:
-            return False
         inner = ip.ipv4_mapped or ip.sixtofour
         if ip in _NAT64:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner:
+        if inner and not ip.scope_id:
             return routable(str(inner))
+        if ip.scope_id or ip.teredo:
+            return False
+    if any(ip.version == network.version and ip in network for network in _SPECIAL):
+        return False
     return ip.is_global and not ip.is_multicast

@@ -1,5 +1,7 @@
 """The management listener: is it alive, is it ready, how does it do. Never open to the world."""
 
+import asyncio
+
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -16,8 +18,14 @@ from gateway.web.requests import json_response
 _MOST_FAULTS = 20
 
 
-def management_app(state: State, storage: Storage, live: Live, ledger: Ledger) -> web.Application:
-    """`/livez`: the process answers. `/readyz`: so do database and storage. `/metrics`.
+def management_app(
+    state: State, storage: Storage, live: Live, ledger: Ledger, leaving: asyncio.Event
+) -> web.Application:
+    """`/livez`: the process answers. `/startupz`: the public listener is open. `/metrics`.
+
+    `/readyz`: database and storage answer, and we are not `leaving`: then nothing new should be
+    sent here, while what runs is finished. This listener opens after the public one, so whoever
+    reaches it finds that open.
 
     `/policy/decisions/{id}`: why something was decided. A policy that cannot be used leaves the
     gateway ready, with the older one, and is told of in `/readyz`.
@@ -27,6 +35,8 @@ def management_app(state: State, storage: Storage, live: Live, ledger: Ledger) -
         return json_response({"status": "ok"})
 
     async def readyz(_: web.Request) -> web.Response:
+        if leaving.is_set():
+            return json_response({"status": "stopping"}, status=503)
         checks = {"database": await database(), "storage": await storage_answers()}
         ready = all(check == "ok" for check in checks.values())
         return json_response(
@@ -64,6 +74,7 @@ def management_app(state: State, storage: Storage, live: Live, ledger: Ledger) -
 
     app = web.Application()
     app.router.add_get("/livez", livez)
+    app.router.add_get("/startupz", livez)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/policy/decisions/{id}", explain)
