@@ -19,6 +19,7 @@ from gateway.sharing.sending import Offer
 from tests import servers
 from tests.pair import in_process, running
 from tests.peer import open_peer
+from tests.web.browser import browser
 
 GIBIBYTE = 1 << 30
 PATIENCE_SECONDS = 5
@@ -105,7 +106,8 @@ async def test_denying_a_server_cuts_its_download_of_a_gibibyte_in_two_seconds(t
             share = await beside.sending.create_share(offer)
             token = beside.access.issue(share).access_token
         path = f"/remote/dav/ocm/{share.provider_id}/big"
-        clients = [await asyncio.to_thread(begin, port, path, token) for _ in range(6)]
+        bearer = f"Authorization: Bearer {token}"
+        clients = [await asyncio.to_thread(begin, port, path, bearer) for _ in range(6)]
         slow = [asyncio.to_thread(drip, client) for client in clients]
         settings = gateway.settings
         settings["policy"]["deny"] = [peer.authority]
@@ -117,15 +119,12 @@ async def test_denying_a_server_cuts_its_download_of_a_gibibyte_in_two_seconds(t
         assert gateway.log.read_text().count("transfer.cut") == len(clients)
 
 
-def begin(port, path, token, scheme="Bearer"):
+def begin(port, path, header):
     """A download with a small window, which has begun."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
     client.connect(("127.0.0.1", port))
-    head = (
-        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: {scheme} {token}\r\n\r\n"
-    )
-    client.sendall(head.encode())
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{header}\r\n\r\n".encode())
     assert client.recv(12) == b"HTTP/1.1 200"
     return client
 
@@ -141,7 +140,21 @@ def drip(client):
     return time.monotonic(), size
 
 
-async def test_blocking_a_server_cuts_what_our_user_downloads_from_it(tmp_path):
+async def at_the_door(_, share):
+    login = base64.b64encode(f"alice:{servers.USERS['alice']}".encode()).decode()
+    path = f"/remote/dav/received/{share.folder.replace(' ', '%20')}/big"
+    return path, f"Authorization: Basic {login}"
+
+
+async def in_the_pages(gateway, share):
+    async with browser(gateway) as visitor:
+        await visitor.login()
+        cookies = "; ".join(f"{name}={one.value}" for name, one in visitor.cookies.items())
+    return f"/received/open/content?share={share.id}&path=big", f"Cookie: {cookies}"
+
+
+@pytest.mark.parametrize("way", [at_the_door, in_the_pages])
+async def test_blocking_a_server_cuts_what_our_user_downloads_from_it(tmp_path, way):
     async with open_peer() as peer:
         peer.files["big"] = bytes(GIBIBYTE // 4)
         with servers.wsgidav(tmp_path) as storage:
@@ -152,10 +165,9 @@ async def test_blocking_a_server_cuts_what_our_user_downloads_from_it(tmp_path):
                     partial(gateway.state.received.all, recipient="alice")
                 )
                 share = await gateway.receiving.accept(share.id)
-                path = f"/remote/dav/received/{share.folder.replace(' ', '%20')}/big"
-                login = base64.b64encode(f"alice:{servers.USERS['alice']}".encode()).decode()
+                path, header = await way(gateway, share)
                 port = int(host.rpartition(":")[2])
-                client = await asyncio.to_thread(begin, port, path, login, "Basic")
+                client = await asyncio.to_thread(begin, port, path, header)
                 slow = asyncio.create_task(asyncio.to_thread(drip, client))
                 began = time.monotonic()
                 await gateway.others.registry.decide(peer.authority, Standing.BLOCKED, "")

@@ -1,11 +1,13 @@
 """One's own files: look, upload, rename, delete, and share."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from gateway.errors import Conflict, GatewayError, Malformed
+from gateway.policy.running import MayGoOn
 from gateway.sharing.files import Files, Item, Place, below_of
 from gateway.web.bodies import Bodies
 from gateway.web.languages import N_
@@ -33,7 +35,7 @@ class Tree:
     """The pages of a tree: a folder or file, its content, an archive of it, uploads into it.
 
     `at` is their path. `find` says where a path leads for the visitor. The parameter `share`, where
-    an address has one, goes along.
+    an address has one, goes along; `admits` says of a share whether what runs may go on.
     """
 
     store: Files
@@ -41,6 +43,7 @@ class Tree:
     upload_bytes: int | None
     at: str
     find: Callable[[View, Segments], Awaitable[Place]]
+    admits: MayGoOn | None = None
 
     def pages(self, name: str, menu: str = "") -> tuple[Page, ...]:
         """The pages, with their name in the metrics."""
@@ -80,14 +83,16 @@ class Tree:
         if view.query("show"):
             item, _ = await self.store.list(place)
             kind = shown_as(item.name, item.content_type)
-        return await send_file(view, self.store, place, self.bodies, content_type=kind)
+        with self._watched(view, place):
+            return await send_file(view, self.store, place, self.bodies, content_type=kind)
 
     async def get_archive(self, view: View) -> web.StreamResponse:
         """A folder as an archive."""
         path = path_of(view.query("path"))
         place = await self.find(view, path)
         name = path[-1] if path else place.target.label or "files"
-        return await send_archive(view, self.store, place, self.bodies, name)
+        with self._watched(view, place):
+            return await send_archive(view, self.store, place, self.bodies, name)
 
     async def post_upload(self, view: View) -> web.StreamResponse:
         """A file from the browser into a folder."""
@@ -99,11 +104,18 @@ class Tree:
             try:
                 place = below_of(await self.find(view, path), _name(name))
                 new = not view.field("replace")
-                await self.store.write(place, upload.content, None, new=new)
+                with self._watched(view, place):
+                    await self.store.write(place, upload.content, None, new=new)
                 view.say(view.gettext("%(name)s was uploaded.") % {"name": name})
             except GatewayError as error:
                 view.say(f"{name}: {view.gettext(error.message)}", "failed")
         return view.redirect(self._here(view, path))
+
+    def _watched(self, view: View, place: Place) -> AbstractContextManager[None]:
+        """A transfer of a received share ends when its server is denied meanwhile."""
+        if self.admits is None:
+            return nullcontext()
+        return self.bodies.of_share(view.request, place.target.scope, self.admits)
 
     async def _change(self, view: View, place: Place, what: str, name: str) -> Segments:
         """Do it; the path to show afterwards."""

@@ -78,5 +78,7 @@ def received(
             menu=N_("Shared with me"),
         ),
         Page("/received/share", "page.received.share", get=get_share),
-        *Tree(files, bodies, upload_bytes, "/received/open", find).pages("page.opened"),
+        *Tree(files, bodies, upload_bytes, "/received/open", find, visiting.admits).pages(
+            "page.opened"
+        ),
     )
