@@ -77,6 +77,7 @@ from gateway.web.pages.contacts import contacts
 from gateway.web.pages.files import files
 from gateway.web.pages.home import home
 from gateway.web.pages.link import link
+from gateway.web.pages.operator import OperatorPages
 from gateway.web.pages.received import received
 from gateway.web.pages.sent import sent
 from gateway.web.pages.share import share
@@ -422,6 +423,18 @@ def _api(gateway: Gateway, doors: Doors) -> Api:
     )
 
 
+def _operator_pages(gateway: Gateway) -> OperatorPages:
+    """The operator's pages."""
+    return OperatorPages(
+        gateway.ours,
+        gateway.state,
+        gateway.others.registry,
+        gateway.ring,
+        gateway.live,
+        gateway.ledger,
+    )
+
+
 def _pages(gateway: Gateway, pages: Pages, limits: Limits, bodies: Bodies) -> Routes:
     """The pages for people."""
     settings, ours = gateway.settings, gateway.ours
@@ -474,7 +487,14 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
     try:
         public = web.ServerRunner(public_server(gateway), shutdown_timeout=_DRAIN_SECONDS)
         management = web.AppRunner(
-            management_app(gateway.state, gateway.storage, gateway.live, gateway.ledger, leaving),
+            management_app(
+                gateway.state,
+                gateway.storage,
+                gateway.live,
+                gateway.ledger,
+                leaving,
+                _operator_pages(gateway),
+            ),
             access_log=None,
             shutdown_timeout=1,
         )

@@ -13,13 +13,19 @@ from gateway.policy.live import Live
 from gateway.sharing.storage import Storage
 from gateway.store import outbox
 from gateway.store.state import State
+from gateway.web.pages.operator import OperatorPages
 from gateway.web.requests import json_response
 
 _MOST_FAULTS = 20
 
 
 def management_app(
-    state: State, storage: Storage, live: Live, ledger: Ledger, leaving: asyncio.Event
+    state: State,
+    storage: Storage,
+    live: Live,
+    ledger: Ledger,
+    leaving: asyncio.Event,
+    pages: OperatorPages,
 ) -> web.Application:
     """`/livez`: the process answers. `/startupz`: the public listener is open. `/metrics`.
 
@@ -28,7 +34,8 @@ def management_app(
     reaches it finds that open.
 
     `/policy/decisions/{id}`: why something was decided. A policy that cannot be used leaves the
-    gateway ready, with the older one, and is told of in `/readyz`.
+    gateway ready, with the older one, and is told of in `/readyz`. The rest are the operator's
+    pages.
     """
 
     async def livez(_: web.Request) -> web.Response:
@@ -78,4 +85,5 @@ def management_app(
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/policy/decisions/{id}", explain)
+    pages.add_to(app)
     return app

@@ -68,12 +68,16 @@ async def test_no_page_has_a_fault_that_axe_finds(tmp_path, desk, screen):
 
 
 async def look(desk, path):
-    await desk.open(path)
+    await look_at(desk, desk.gateway.ours.origin + path)
+
+
+async def look_at(desk, url):
+    await desk.page.goto(url)
     results = await Axe().run(desk.page)
-    assert results.response["violations"] == [], f"{path}: {results.generate_report()}"
+    assert results.response["violations"] == [], f"{url}: {results.generate_report()}"
     wide = await desk.page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    assert wide <= 0, f"{path} is {wide} pixels too wide"
-    assert await desk.page.locator("h1").count() == 1, path
+    assert wide <= 0, f"{url} is {wide} pixels too wide"
+    assert await desk.page.locator("h1").count() == 1, url
 
 
 async def test_a_folder_of_ten_thousand_files_is_shown_in_parts(tmp_path, desk):
