@@ -133,10 +133,14 @@ class Gateway:
     clock: Clock
 
 
+async def _open_state(settings: Config) -> State:
+    return await open_state(settings.state.folder, _place(settings.state), settings.state.key_path)
+
+
 @asynccontextmanager
 async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[Gateway]:
     """Everything but the listeners. Raises Unavailable when the state cannot be opened."""
-    state = await open_state(settings.state.folder, _place(settings.state), settings.state.key_path)
+    state = await _open_state(settings)
     try:
         ours = ours_.from_config(settings)
         names = Names(ours.authority, ours.end_point, cavage=settings.signatures.cavage)
@@ -548,6 +552,11 @@ async def _sweep(gateway: Gateway) -> None:
         except Unavailable as error:
             event("sweep.stalled", level="warning", error=error.explanation)
         await asyncio.sleep(_SWEEP_SECONDS)
+
+
+async def prepare(settings: Config) -> None:
+    """Make the state and bring its tables to their newest form. Raises Unavailable."""
+    await (await _open_state(settings)).close()
 
 
 async def serve(settings: Config, *, shared_port: bool = False) -> None:

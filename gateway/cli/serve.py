@@ -3,7 +3,9 @@
 import asyncio
 import ctypes
 import gc
+import os
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -11,6 +13,7 @@ import typer
 from gateway import app, logs
 from gateway.cli.console import ConfigOption, config_file_of, fail, settings_of
 from gateway.cli.workers import is_worker, supervise
+from gateway.config import Config
 from gateway.errors import GatewayError, Unavailable
 
 _MIB = 1024 * 1024
@@ -30,6 +33,7 @@ def serve(
     workers = workers or settings.public.workers
     if workers > 1 and not is_worker():
         raise typer.Exit(supervise(config_file_of(config), workers))
+    _prepare(settings)
     try:
         _run(app.serve(settings, shared_port=is_worker()))
     except GatewayError as error:
@@ -39,6 +43,18 @@ def serve(
         fail(problem, as_json=False)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
+
+
+def _prepare(settings: Config) -> None:
+    """Bring the tables to their newest form in a process of its own: what a migration loads is gone
+    with it, and not carried by the server all its life. A failure is met, and told, by the server.
+    """
+    child = os.fork()
+    if not child:
+        with suppress(BaseException):
+            asyncio.run(app.prepare(settings))
+        os._exit(0)
+    os.waitpid(child, 0)
 
 
 def _tune() -> None:

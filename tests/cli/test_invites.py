@@ -18,7 +18,7 @@ def test_an_invite_is_made_shown_renewed_and_withdrawn(command):
     made = command("invite", "create", "--user", "alice", "--note", "hello", "--expires", "+1d")
     assert made["state"] == "open"
     assert made["sender"] == "alice"
-    assert made["expiration"] == made["createdAt"] + 86_400
+    assert made["expiration"] - made["createdAt"] in (86_399, 86_400, 86_401)
     assert command("invite", "show", made["id"]) == made
     assert command("invite", "list", "--user", "alice") == [made]
     assert command("invite", "list", "--user", "bob") == []
