@@ -35,6 +35,7 @@ from gateway.providers.identity import Identity
 from gateway.providers.keys import ProviderKeys
 from gateway.providers.registry import Registry
 from gateway.providers.ring import Names, Ring
+from gateway.rates import Rates
 from gateway.sharing import ours as ours_
 from gateway.sharing.access import Access
 from gateway.sharing.contacts import Contacts
@@ -69,7 +70,7 @@ from gateway.web.lane import Lane
 from gateway.web.listener import Listener
 from gateway.web.login import Login
 from gateway.web.management import management_app
-from gateway.web.middleware import SERVER, Limits, Manner, around
+from gateway.web.middleware import SERVER, Manner, around
 from gateway.web.oidc import Oidc
 from gateway.web.old import OldAddresses
 from gateway.web.pages.acceptance import acceptance
@@ -130,6 +131,7 @@ class Gateway:
     wayf: Wayf
     directories: Directories
     audit: Audit
+    rates: Rates
     clock: Clock
 
 
@@ -158,7 +160,10 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         audit = Audit(state.database, state.vault, clock, on=settings.audit.enabled)
         try:
             outbox = Outbox(state, settings.outbox, clock)
-            others = _others(settings, guarded, keeper, registry, ring, state, outbox, audit, clock)
+            rates = Rates(settings)
+            others = _others(
+                settings, guarded, keeper, registry, ring, state, outbox, audit, rates, clock
+            )
             directories = Directories(settings.directories, anywhere, state.database, clock)
             await directories.load()
             written = PolicySettings(settings.policy, settings.file)
@@ -176,6 +181,7 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
                 anywhere,
                 way,
                 outbox,
+                rates,
                 clock,
             )
         finally:
@@ -223,6 +229,7 @@ def _others(
     state: State,
     outbox: Outbox,
     audit: Audit,
+    rates: Rates,
     clock: Clock,
 ) -> Others:
     seconds = settings.limits.provider_seconds
@@ -256,6 +263,7 @@ def _others(
         clock,
         settings.signatures,
         excused=dialects,
+        counted=partial(rates.count, "provider"),
         heard=outbox.heard,
     )
     return Others(keeper, discoveries, identity, client, guarded, dialects, registry, audit)
@@ -273,6 +281,7 @@ def _joined(
     anywhere: Guarded,
     way: Pool,
     outbox: Outbox,
+    rates: Rates,
     clock: Clock,
 ) -> Gateway:
     storage = Storage(settings.storage, way, ours.origin)
@@ -342,6 +351,7 @@ def _joined(
         directories=directories,
         audit=others.audit,
         anywhere=anywhere,
+        rates=rates,
         clock=clock,
     )
 
@@ -354,8 +364,7 @@ def _terms(settings: Config) -> Terms:
 
 def public_server(gateway: Gateway) -> web.Server:
     """The public listener: discovery, the OCM API, and the WebDAV doors."""
-    settings, ours = gateway.settings, gateway.ours
-    limits = Limits(settings)
+    settings, ours, rates = gateway.settings, gateway.ours, gateway.rates
     federation = Federation(
         ours,
         gateway.ring,
@@ -364,7 +373,7 @@ def public_server(gateway: Gateway) -> web.Server:
         gateway.inviting,
         gateway.leaving,
         gateway.requests,
-        limits,
+        rates,
         body_bytes=settings.limits.ocm_body_bytes,
     )
     bodies = Bodies(gateway.live.running, on=settings.public.zero_copy)
@@ -374,14 +383,14 @@ def public_server(gateway: Gateway) -> web.Server:
         gateway.visiting,
         gateway.parties,
         gateway.storage,
-        limits,
+        rates,
         LockSeal(gateway.state.vault.lock_key),
         bodies,
     )
     old = OldAddresses(settings.dialects, ours, gateway.receiving, federation.read)
     sessions = Sessions(settings, gateway.state, gateway.clock, named.from_config(settings))
-    pages = Pages(settings, ours, gateway.state.vault, sessions)
-    routes = federation.routes() | old.routes() | _pages(gateway, pages, limits, bodies)
+    pages = Pages(settings, ours, gateway.state.vault, sessions, rates)
+    routes = federation.routes() | old.routes() | _pages(gateway, pages, bodies)
     rest = PassThrough(settings, gateway.storage.send) if settings.storage.pass_through else None
     dispatch = dispatcher(
         routes,
@@ -423,6 +432,7 @@ def _api(gateway: Gateway, doors: Doors) -> Api:
         gateway.inviting,
         gateway.outbox,
         Recipients(gateway.ours, gateway.others, gateway.contacts),
+        gateway.rates,
         server=f"{gateway.ours.origin}/{'/'.join(_api_path(gateway.settings))}",
     )
 
@@ -439,9 +449,9 @@ def _operator_pages(gateway: Gateway) -> OperatorPages:
     )
 
 
-def _pages(gateway: Gateway, pages: Pages, limits: Limits, bodies: Bodies) -> Routes:
+def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
     """The pages for people."""
-    settings, ours = gateway.settings, gateway.ours
+    settings, ours, rates = gateway.settings, gateway.ours, gateway.rates
     store = Files(gateway.storage, gateway.visiting, LockSeal(gateway.state.vault.lock_key))
     upload_bytes = settings.limits.upload_bytes
     tree = f"{ours.origin}/{'/'.join(ours.received)}/"
@@ -460,15 +470,15 @@ def _pages(gateway: Gateway, pages: Pages, limits: Limits, bodies: Bodies) -> Ro
         | sent(pages, gateway.sending, gateway.outbox)
         | contacts(pages, gateway.contacts, gateway.inviting)
         | Login(
-            settings, pages, gateway.parties, limits, gateway.audit, _oidc(gateway, pages)
+            settings, pages, gateway.parties, rates, gateway.audit, _oidc(gateway, pages)
         ).routes()
     )
     if ours.accept_dialog:
         routes |= acceptance(pages, ours, gateway.inviting, gateway.parties, gateway.wayf)
     if ours.wayf:
-        routes |= WayfPages(pages, ours, gateway.wayf, gateway.inviting, limits).routes()
+        routes |= WayfPages(pages, ours, gateway.wayf, gateway.inviting, rates).routes()
     if settings.sharing.public_links:
-        routes |= link(pages, gateway.links, limits)
+        routes |= link(pages, gateway.links, rates)
     return routes
 
 

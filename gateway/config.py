@@ -583,9 +583,12 @@ class Limits(Section):
     ocm_body_bytes: int = Field(default=64 * 1024, ge=1024, le=1024 * 1024)
     upload_bytes: int | None = Field(default=None, ge=1)
     ocm_requests_per_minute: int = Field(default=120, ge=1)
+    provider_requests_per_minute: int = Field(default=300, ge=1)
+    user_requests_per_minute: int = Field(default=600, ge=1)
     wayf_requests_per_minute: int = Field(default=60, ge=1)
     link_requests_per_minute: int = Field(default=10, ge=1)
     failed_logins_per_minute: int = Field(default=20, ge=1)
+    wrong_secrets_per_minute: int = Field(default=60, ge=1)
     storage_idle_seconds: int = Field(default=120, ge=1)
     provider_seconds: int = Field(default=20, ge=1)
 

@@ -69,8 +69,8 @@ class Identity:
         settings: Signatures,
         *,
         excused: Excuses,
-        counted: Callable[[Authority], None] = lambda _: None,
-        heard: Callable[[Authority], None] = lambda _: None,
+        counted: Callable[[Authority], None],
+        heard: Callable[[Authority], None],
     ) -> None:
         """`excused` knows whom the operator takes unsigned. `counted` is asked about each server
         that has proven itself and raises TooMany; `heard` is told of those that were taken."""

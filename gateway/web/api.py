@@ -20,6 +20,7 @@ from gateway.errors import Malformed, NotFound, WrongMethod
 from gateway.model import Permission, User
 from gateway.ocm import json
 from gateway.ocm.invites import parse_invite
+from gateway.rates import Rates
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.inviting import Inviting
 from gateway.sharing.outbox import Outbox
@@ -131,11 +132,13 @@ class Api:
         inviting: Inviting,
         outbox: Outbox,
         recipients: Recipients,
+        rates: Rates,
         *,
         server: str,
     ) -> None:
         """`whoever` says who asks, or raises Unauthorized. `server` is the address of the API."""
         self._whoever = whoever
+        self._rates = rates
         self._server = server
         self.operations = (
             *_shares(sending, outbox, recipients),
@@ -159,6 +162,7 @@ class Api:
             raise WrongMethod("not with this method", allow=tuple(one.method for one, _ in fitting))
         operation, values = chosen
         user = await self._whoever(request)
+        self._rates.count("user", user.name)
         call = Call(user, values, _asked(request, operation), await _body(request, operation))
         response = json_response(await operation.do(call), operation.status)
         response.headers["Cache-Control"] = "no-store"

@@ -10,19 +10,20 @@ from aiohttp import web
 
 from gateway import metrics
 from gateway.dav.target import split_url
-from gateway.errors import Malformed, TooLarge, Unsupported
+from gateway.errors import InvalidGrant, Malformed, TooLarge, Unsupported
 from gateway.httpsig.message import Message
 from gateway.ocm import discovery, invites, notifications, requests, shares, tokens
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.ocm.shares import NewShare
 from gateway.providers.ring import Ring
+from gateway.rates import Rates
 from gateway.sharing.inviting import Inviting
 from gateway.sharing.leaving import Leaving
 from gateway.sharing.ours import JWKS_PATH, Ours, describe
 from gateway.sharing.receiving import Receiving
 from gateway.sharing.requests import Requests
 from gateway.sharing.sending import Sending
-from gateway.web.middleware import Limits, Manner, visit_of
+from gateway.web.middleware import Manner, visit_of
 from gateway.web.requests import continue_if_expected, json_response, no_store, read_body
 from gateway.web.routes import Route, Routes
 
@@ -42,7 +43,7 @@ class Federation:
         inviting: Inviting,
         leaving: Leaving,
         requests: Requests,
-        limits: Limits,
+        rates: Rates,
         *,
         body_bytes: int,
     ) -> None:
@@ -53,7 +54,7 @@ class Federation:
         self._inviting = inviting
         self._leaving = leaving
         self._requests = requests
-        self._limits = limits
+        self._rates = rates
         self._body_bytes = body_bytes
 
     def routes(self) -> Routes:
@@ -131,7 +132,8 @@ class Federation:
         message = await self._message(request)
         _expect_json(request)
         acceptance = invites.parse_acceptance(message.body)
-        welcome = await self._inviting.receive_acceptance(acceptance, message)
+        with self._rates.guessing("secret", visit_of(request).network, Malformed):
+            welcome = await self._inviting.receive_acceptance(acceptance, message)
         body = invites.person_members(welcome.sender)
         if not welcome.repeated:
             return json_response(body)
@@ -145,7 +147,8 @@ class Federation:
         unsigned = not any(name.lower().startswith("signature") for name, _ in message.headers)
         lenient = unsigned and self._sending.takes_unsigned_exchange
         asked = tokens.parse_request(content_type, message.body, lenient=lenient)
-        answer = await self._sending.exchange_token(asked, message)
+        with self._rates.guessing("secret", visit_of(request).network, InvalidGrant):
+            answer = await self._sending.exchange_token(asked, message)
         response = web.Response(
             body=tokens.encode_response(answer), content_type="application/json"
         )
@@ -167,7 +170,8 @@ class Federation:
         self, request: web.BaseRequest, *, queries: tuple[str, ...] = ("",)
     ) -> Message:
         """The request as its sender signed it; nothing of it is believed yet."""
-        self._limits.count("ocm", visit_of(request).address)
+        visit = visit_of(request)
+        self._rates.count("ocm", f"{visit.route} {visit.network}")
         # RFC 9112 3.2.2: a request target may name our origin, too; it was checked when routed.
         target = request.raw_path
         path = target if target.startswith("/") else split_url(target)[1]

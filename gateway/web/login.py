@@ -8,10 +8,11 @@ from gateway.errors import NotFound, Refused, TooMany
 from gateway.logs import event
 from gateway.model import LoginMethod, User
 from gateway.policy.audit import ALLOW, DENY, Audit
+from gateway.rates import Rates
 from gateway.sharing.credentials import basic
 from gateway.sharing.parties import Parties
 from gateway.web.languages import N_
-from gateway.web.middleware import Limits, visit_of
+from gateway.web.middleware import visit_of
 from gateway.web.oidc import ATTEMPT_SECONDS, Oidc
 from gateway.web.routes import Routes
 from gateway.web.views import FROM_COOKIE, TO_COOKIE, Page, Pages, View
@@ -37,7 +38,7 @@ class Login:
         settings: Config,
         pages: Pages,
         parties: Parties,
-        limits: Limits,
+        rates: Rates,
         audit: Audit,
         oidc: Oidc | None,
     ) -> None:
@@ -45,7 +46,7 @@ class Login:
         self._pages = pages
         self._sessions = pages.sessions
         self._parties = parties
-        self._limits = limits
+        self._rates = rates
         self._oidc = oidc
         pages.steps_up = oidc is not None and settings.proves_mfa
         self._by_password = settings.login.password and parties.header is None
@@ -78,10 +79,10 @@ class Login:
         name, password = view.field("name"), next(iter(view.form.get("password", [])), "")
         if not self._by_password:
             return self._form(view, view.field("next"), 404)
-        address = visit_of(view.request).address
+        address, network = visit_of(view.request).address, visit_of(view.request).network
         try:
-            self._limits.check("login", address)
-            self._limits.check("login", f"user {name}")
+            self._rates.check("login", network)
+            self._rates.check("name", name)
         except TooMany as error:
             view.say(view.gettext("Too many attempts; try again in a minute."), "failed")
             response = self._form(view, view.field("next"), error.status)
@@ -90,8 +91,8 @@ class Login:
         usable = ":" not in name and len(name) + len(password) <= _LONGEST
         user = await self._parties.login(basic(name, password)) if usable else None
         if user is None:
-            self._limits.count("login", address)
-            self._limits.count("login", f"user {name}")
+            self._rates.guessed("login", network)
+            self._rates.guessed("name", name)
             event("login.failed", level="warning", address=address)
             self._audit.note("login", outcome=DENY, who=name, reason=f"wrong password, {address}")
             view.say(view.gettext("Name or password is wrong."), "failed")

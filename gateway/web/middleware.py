@@ -14,9 +14,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from aiohttp import web
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 
 from gateway import metrics
 from gateway.config import Config
@@ -28,11 +25,11 @@ from gateway.errors import (
     BackendUnavailable,
     GatewayError,
     Malformed,
-    TooMany,
     Unauthorized,
     WrongMethod,
 )
 from gateway.logs import ADDRESS, REQUEST, event, writes
+from gateway.rates import network_of
 from gateway.web.requests import Written, json_response, no_store
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -73,6 +70,11 @@ class Visit:
     started_at: float = field(default_factory=time.monotonic)
 
     @property
+    def network(self) -> str:
+        """Whom the rates count: the address, or its network."""
+        return network_of(self.address)
+
+    @property
     def seconds(self) -> float:
         """How long it has taken so far."""
         return time.monotonic() - self.started_at
@@ -84,34 +86,6 @@ _VISIT = web.RequestKey("visit", Visit)
 def visit_of(request: web.BaseRequest) -> Visit:
     """What is known of a request."""
     return request[_VISIT]
-
-
-class Limits:
-    """How often somebody may ask. Switched off by `testing.rate_limits: false`."""
-
-    def __init__(self, settings: Config) -> None:
-        self._on = settings.testing.rate_limits
-        self._limiter = FixedWindowRateLimiter(MemoryStorage())
-        self._items = {
-            "ocm": RateLimitItemPerMinute(settings.limits.ocm_requests_per_minute),
-            "wayf": RateLimitItemPerMinute(settings.limits.wayf_requests_per_minute),
-            "link": RateLimitItemPerMinute(settings.limits.link_requests_per_minute),
-            "login": RateLimitItemPerMinute(settings.limits.failed_logins_per_minute),
-        }
-
-    def count(self, scope: str, who: str) -> None:
-        """Count one request; TooMany when that was one too many."""
-        if self._on and not self._limiter.hit(self._items[scope], scope, who):
-            self._refuse(scope)
-
-    def check(self, scope: str, who: str) -> None:
-        """TooMany when the next one would be one too many; nothing is counted."""
-        if self._on and not self._limiter.test(self._items[scope], scope, who):
-            self._refuse(scope)
-
-    def _refuse(self, scope: str) -> None:
-        metrics.rate_limited.labels(scope=scope).inc()
-        raise TooMany("too many requests; try again in a minute", retry_after=60)
 
 
 def client_address(

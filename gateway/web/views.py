@@ -42,6 +42,7 @@ from markupsafe import Markup
 from gateway.config import Config
 from gateway.errors import GatewayError, Malformed, NeedsMfa, NotFound, Refused, Unavailable
 from gateway.model import User
+from gateway.rates import Rates
 from gateway.sharing.ours import Ours
 from gateway.store.vault import Vault
 from gateway.web import shown
@@ -186,10 +187,13 @@ PageFunction = Callable[[View], Awaitable[web.StreamResponse]]
 class Pages:
     """Everything that pages share."""
 
-    def __init__(self, settings: Config, ours: Ours, vault: Vault, sessions: Sessions) -> None:
+    def __init__(
+        self, settings: Config, ours: Ours, vault: Vault, sessions: Sessions, rates: Rates
+    ) -> None:
         self._prefix = settings.pages_path
         self._origin = ours.origin
         self._vault = vault
+        self._rates = rates
         self.sessions = sessions
         self._static = Static(self._prefix)
         own = settings.pages.languages_folder
@@ -239,6 +243,8 @@ class Pages:
             view = self._open(request, page)
             visit_of(request).page = partial(self.failure, view)
             view.visitor = await self.sessions.visitor(request)
+            if view.found:
+                self._rates.count("user", view.found.name)
             view.said = self._told(request)
             heard = bool(view.said)
             if request.method == "POST":

@@ -29,7 +29,9 @@ from gateway.errors import (
     WrongMethod,
 )
 from gateway.model import Permission, ReceivedShare, ResourceType, User
+from gateway.rates import Rates
 from gateway.sharing.access import Access
+from gateway.sharing.credentials import basic_pair
 from gateway.sharing.parties import Parties
 from gateway.sharing.storage import Storage
 from gateway.sharing.visiting import Visiting, Way
@@ -37,7 +39,7 @@ from gateway.upstream.sending import Poured
 from gateway.web import named
 from gateway.web.answers import write_answer
 from gateway.web.bodies import Bodies
-from gateway.web.middleware import Limits, alarming, visit_of
+from gateway.web.middleware import alarming, visit_of
 from gateway.web.requests import chunks_of, read_body
 
 _IDLE_SECONDS = 120
@@ -54,7 +56,7 @@ class Doors:
         visiting: Visiting,
         parties: Parties,
         storage: Storage,
-        limits: Limits,
+        rates: Rates,
         seal: LockSeal,
         bodies: Bodies,
     ) -> None:
@@ -65,7 +67,7 @@ class Doors:
         self._visiting = visiting
         self._parties = parties
         self._storage = storage
-        self._limits = limits
+        self._rates = rates
         self._seal = seal
         self._bodies = bodies
 
@@ -77,14 +79,11 @@ class Doors:
                 return await write_answer(request, answer, self._bodies)
 
     async def _authorize(self, request: web.BaseRequest, path: RequestPath) -> Target:
-        address = visit_of(request).address
-        self._limits.check("login", address)
-        try:
-            return await self._access.authorize(request.headers.getall("Authorization", []), path)
-        except Unauthorized:
-            if "Authorization" in request.headers:
-                self._limits.count("login", address)
-            raise
+        authorizations = request.headers.getall("Authorization", [])
+        if not authorizations:
+            return await self._access.authorize(authorizations, path)
+        with self._rates.guessing("login", visit_of(request).network, Unauthorized):
+            return await self._access.authorize(authorizations, path)
 
     async def received(self, request: web.BaseRequest, path: RequestPath) -> web.StreamResponse:
         """What was shared with a local user: one tree, one folder or file for each share."""
@@ -128,13 +127,13 @@ class Doors:
         authorizations = request.headers.getall("Authorization", [])
         if not authorizations:
             raise Unauthorized("log in to see what was shared with you", challenges=(_BASIC,))
-        address = visit_of(request).address
-        self._limits.check("login", address)
-        user = await self._parties.login(authorizations[0]) if len(authorizations) == 1 else None
-        if user is None:
-            self._limits.count("login", address)
-            raise Unauthorized("user name or password is wrong", challenges=(_BASIC,))
-        return user
+        name = basic_pair(authorizations[0])[0]
+        with self._rates.guessing("login", visit_of(request).network, Unauthorized, name=name):
+            only = authorizations[0] if len(authorizations) == 1 else ""
+            user = await self._parties.login(only)
+            if user is None:
+                raise Unauthorized("user name or password is wrong", challenges=(_BASIC,))
+            return user
 
     async def _tree(self, request: web.BaseRequest, user: User) -> web.StreamResponse:
         """The folder of a user's shares: it exists only here, and no other server is asked."""

@@ -842,7 +842,7 @@ async def test_too_many_requests_are_slowed_down(opened, peer):
         assert (await peer.post(shares_of(gateway), b"{}")).status == 400
     reply = await peer.post(shares_of(gateway), peer.share(address(gateway)))
     refused(reply, 429)
-    assert reply.headers["Retry-After"] == "60"
+    assert 1 <= int(reply.headers["Retry-After"]) <= 20
     await leaves_no_trace(gateway, peer)
 
 

@@ -132,7 +132,7 @@ async def test_guessing_is_slowed_down(opened):
             assert (await visitor.login("alice", "wrong")).status == 401
         shown = await visitor.login()
         assert shown.status == 429
-        assert shown.headers["Retry-After"] == "60"
+        assert 1 <= int(shown.headers["Retry-After"]) <= 20
 
 
 async def test_whom_the_proxy_names_is_logged_in(opened, storage):

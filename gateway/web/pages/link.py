@@ -3,13 +3,14 @@
 from aiohttp import web
 
 from gateway.errors import Malformed
+from gateway.rates import Rates
 from gateway.sharing.links import LINK_PATH, Links
-from gateway.web.middleware import Limits, visit_of
+from gateway.web.middleware import visit_of
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
 
 
-def link(pages: Pages, links: Links, limits: Limits) -> Routes:
+def link(pages: Pages, links: Links, rates: Rates) -> Routes:
     """The page for strangers who have a link."""
 
     async def show(view: View, token: str, status: int = 200, **more: object) -> web.Response:
@@ -24,11 +25,11 @@ def link(pages: Pages, links: Links, limits: Limits) -> Routes:
         )
 
     async def get_link(view: View) -> web.StreamResponse:
-        limits.count("wayf", visit_of(view.request).address)
+        rates.count("wayf", visit_of(view.request).network)
         return await show(view, view.query("token"))
 
     async def post_link(view: View) -> web.StreamResponse:
-        limits.count("link", visit_of(view.request).address)
+        rates.count("link", visit_of(view.request).network)
         token, address = view.field("token"), view.field("address")
         try:
             await links.ask(token, address)

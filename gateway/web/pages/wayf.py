@@ -8,10 +8,11 @@ from aiohttp import web
 
 from gateway.errors import GatewayError, Malformed
 from gateway.model import SentInvite
+from gateway.rates import Rates
 from gateway.sharing.inviting import Inviting
 from gateway.sharing.ours import WAYF_PATH, Ours
 from gateway.sharing.wayf import Place, Reach, Wayf
-from gateway.web.middleware import Limits, visit_of
+from gateway.web.middleware import visit_of
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
 
@@ -25,13 +26,13 @@ class WayfPages:
     """The page with the servers, and the way to the one that was chosen."""
 
     def __init__(
-        self, pages: Pages, ours: Ours, wayf: Wayf, inviting: Inviting, limits: Limits
+        self, pages: Pages, ours: Ours, wayf: Wayf, inviting: Inviting, rates: Rates
     ) -> None:
         self._pages = pages
         self._ours = ours
         self._wayf = wayf
         self._inviting = inviting
-        self._limits = limits
+        self._rates = rates
 
     def routes(self) -> Routes:
         """The list, and the way on."""
@@ -67,7 +68,7 @@ class WayfPages:
         return response
 
     async def _invite(self, view: View) -> SentInvite:
-        self._limits.count("wayf", visit_of(view.request).address)
+        self._rates.count("wayf", visit_of(view.request).network)
         token = view.query("token").strip()
         if not token:
             raise Malformed("the link is not complete: it names no invite")
