@@ -54,6 +54,7 @@ from gateway.sharing.recipients import Recipients
 from gateway.sharing.requests import Requests
 from gateway.sharing.sending import Sending
 from gateway.sharing.storage import Storage
+from gateway.sharing.sweeping import Sweeping
 from gateway.sharing.visiting import Visiting
 from gateway.sharing.wayf import Wayf
 from gateway.store import replays, revisions, sessions
@@ -126,6 +127,7 @@ class Gateway:
     leaving: Leaving
     requests: Requests
     links: Links
+    sweeping: Sweeping
     anywhere: Guarded
     messages: Messages
     wayf: Wayf
@@ -348,6 +350,7 @@ def _joined(
             most=settings.sharing.public_link_most,
             enabled=settings.sharing.public_links,
         ),
+        sweeping=Sweeping(state, sending, receiving, clock),
         directories=directories,
         audit=others.audit,
         anywhere=anywhere,
@@ -492,6 +495,7 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
         asyncio.create_task(gateway.live.work()),
         asyncio.create_task(gateway.directories.work()),
         asyncio.create_task(gateway.probing.work()),
+        asyncio.create_task(gateway.sweeping.work()),
         asyncio.create_task(_sweep(gateway)),
         asyncio.create_task(_follow(gateway)),
         asyncio.create_task(gateway.others.registry.work()),

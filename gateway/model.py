@@ -54,6 +54,7 @@ class SentState(StrEnum):
     DECLINED = "declined"
     REFUSED = "refused"  # the Receiving Server said no, or was given up on
     REVOKED = "revoked"  # by our user
+    EXPIRED = "expired"  # over, and swept
 
     @property
     def opens(self) -> bool:
@@ -69,6 +70,7 @@ class ReceivedState(StrEnum):
     UNAVAILABLE = "unavailable"  # accepted, and its server does not have it now
     DECLINED = "declined"
     UNSHARED = "unshared"  # by the other side
+    EXPIRED = "expired"  # over, and swept
     QUARANTINED = "quarantined"  # held for the operator; its recipient does not see it yet
 
 

@@ -16,12 +16,14 @@ from gateway.cli import (
     policy,
     received,
     request,
+    sessions,
     share,
 )
 from gateway.cli.check import check
 from gateway.cli.demo import demo
 from gateway.cli.serve import serve
 from gateway.cli.simulate import simulate
+from gateway.cli.sweep import sweep
 
 app = typer.Typer(
     help="Open Cloud Mesh for WebDAV storage that lacks it.",
@@ -32,6 +34,7 @@ app.command()(serve)
 app.command()(check)
 app.command()(demo)
 app.command()(simulate)
+app.command()(sweep)
 app.add_typer(share.commands, name="share")
 app.add_typer(received.commands, name="received")
 app.add_typer(request.commands, name="request")
@@ -45,6 +48,7 @@ app.add_typer(peers.commands, name="peers")
 app.add_typer(policy.commands, name="policy")
 app.add_typer(outbox.commands, name="outbox")
 app.add_typer(audit.commands, name="audit")
+app.add_typer(sessions.commands, name="sessions")
 
 
 @app.command()

@@ -292,7 +292,12 @@ class Receiving:
             partial(self._state.received.all, recipient=recipient)
         )
         now = self._clock()
-        gone = (ReceivedState.UNSHARED, ReceivedState.DECLINED, ReceivedState.QUARANTINED)
+        gone = (
+            ReceivedState.UNSHARED,
+            ReceivedState.DECLINED,
+            ReceivedState.EXPIRED,
+            ReceivedState.QUARANTINED,
+        )
         return [share for share in everything if share.state not in gone and share.live_at(now)]
 
     async def by_id(self, share_id: str, *, recipient: str | None = None) -> ReceivedShare:
@@ -325,6 +330,23 @@ class Receiving:
             Errand.SHARE_DECLINED,
             (ReceivedState.PENDING, ReceivedState.ACCEPTED, ReceivedState.UNAVAILABLE),
         )
+
+    async def expire(self, share: ReceivedShare) -> None:
+        """Close a share whose time is over. Its server set the time, and need not be told."""
+        move = partial(
+            self._state.received.move,
+            share_id=share.id,
+            state=ReceivedState.EXPIRED,
+            out_of=(
+                ReceivedState.PENDING,
+                ReceivedState.ACCEPTED,
+                ReceivedState.UNAVAILABLE,
+                ReceivedState.QUARANTINED,
+            ),
+        )
+        if await self._state.database.write(move):
+            event("share.expired", id=share.id, server=share.sending_server)
+            await self._audit("received.expired", share, self._address(share))
 
     async def _decide(
         self,

@@ -219,25 +219,41 @@ class Sending:
         Withdrawing one that no longer opens anything changes nothing.
         """
         share = await self.by_id(provider_id, owner=owner)
-        entry = self._entry(Errand.SHARE_UNSHARED, share)
-
-        def record(connection: Connection) -> bool:
-            opens = tuple(state for state in SentState if state.opens)
-            if not self._state.sent.move(connection, provider_id, SentState.REVOKED, out_of=opens):
-                return False
-            undelivered = outbox.find(connection, provider_id, Errand.SHARE)
-            if undelivered and outbox.withdraw(connection, undelivered.id):
-                return False  # the other side has never heard of it
-            outbox.add(connection, entry)
-            return True
-
-        told = await self._state.database.write(record)
-        if share.state.opens:
-            await self._audit("sent.revoked", share)
-        if told:
-            event("share.revoked", provider_id=provider_id, server=share.receiving_server)
+        entry = await self._end(share, SentState.REVOKED)
+        if entry:
             await self._outbox.attempt(entry.id)
         return await self.by_id(provider_id)
+
+    async def expire(self, share: SentShare) -> None:
+        """Close a Share whose time is over; the outbox tells the Receiving Server, once."""
+        await self._end(share, SentState.EXPIRED)
+
+    async def _end(self, share: SentShare, state: SentState) -> OutboxEntry | None:
+        """The end of a Share and the errand that tells of it, in one transaction.
+
+        None where it had ended already, or where the other side has never heard of it.
+        """
+        entry = self._entry(Errand.SHARE_UNSHARED, share)
+
+        def record(connection: Connection) -> tuple[bool, bool]:
+            opens = tuple(state for state in SentState if state.opens)
+            if not self._state.sent.move(connection, share.provider_id, state, out_of=opens):
+                return False, False
+            undelivered = outbox.find(connection, share.provider_id, Errand.SHARE)
+            if undelivered and outbox.withdraw(connection, undelivered.id):
+                return True, False
+            outbox.add(connection, entry)
+            return True, True
+
+        ended, told = await self._state.database.write(record)
+        if ended:
+            await self._audit(f"sent.{state.value}", share)
+            event(
+                f"share.{state.value}",
+                provider_id=share.provider_id,
+                server=share.receiving_server,
+            )
+        return entry if told else None
 
     async def _audit(self, what: str, share: SentShare, reason: str = "") -> None:
         await self._others.audit.record(

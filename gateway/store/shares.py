@@ -97,6 +97,14 @@ class SentShares:
         )
         return done.rowcount == 1
 
+    def expired(self, connection: Connection, now: int) -> list[SentShare]:
+        """The Shares that are over at that second and still stand as if they were not."""
+        opens = [state for state in SentState if state.opens]
+        query = select(sent_shares).where(
+            sent_shares.c.expiration_at <= now, sent_shares.c.state.in_(opens)
+        )
+        return [self._share(row) for row in connection.execute(query)]
+
     def settle(
         self, connection: Connection, provider_id: str, *, must: bool, form: str, at_root: bool
     ) -> None:
@@ -230,6 +238,14 @@ class ReceivedShares:
             .values(state=state)
         )
         return done.rowcount == 1
+
+    def expired(self, connection: Connection, now: int) -> list[ReceivedShare]:
+        """The Shares that are over at that second and still stand as if they were not."""
+        gone = (ReceivedState.DECLINED, ReceivedState.UNSHARED, ReceivedState.EXPIRED)
+        query = select(received_shares).where(
+            received_shares.c.expiration_at <= now, received_shares.c.state.not_in(gone)
+        )
+        return [self._share(row) for row in connection.execute(query)]
 
     def check(
         self,

@@ -4,14 +4,19 @@ import asyncio
 import contextlib
 import json
 import threading
+import time
+from functools import partial
 
 import pytest
 import structlog
 from typer.testing import CliRunner
 
-from gateway import __version__
+from gateway import __version__, config
+from gateway.app import open_gateway
 from gateway.cli import console
 from gateway.cli.main import app
+from gateway.model import LoginMethod, Session
+from gateway.store import sessions
 from tests import servers
 from tests.pair import settings, write
 from tests.peer import Answer, open_peer
@@ -278,3 +283,36 @@ def command_without_settings(*words):
     done = CliRunner().invoke(app, [*words, "--json"])
     assert done.exit_code == console.DONE, done.output
     return json.loads(done.stdout)
+
+
+def test_shares_that_are_over_are_swept_after_a_look(command, peer):
+    share = command(
+        "share", "create", "-u", "alice", "/letter.txt", f"e@{peer.authority}", "--expires", "+1s"
+    )
+    time.sleep(1.1)
+    look = command("sweep", "--dry-run")
+    assert (look["dryRun"], [one["id"] for one in look["sent"]]) == (True, [share["id"]])
+    assert command("share", "show", share["id"])["state"] == "sent"
+    assert [one["id"] for one in command("sweep")["sent"]] == [share["id"]]
+    assert command("share", "show", share["id"])["state"] == "expired"
+    assert command("sweep") == {"dryRun": False, "sent": [], "received": []}
+
+
+def test_the_sessions_of_a_user_are_listed_and_ended(tmp_path, storage):
+    file = write(tmp_path, settings(tmp_path, storage.url))
+    command = configured(tmp_path, storage)
+    now = int(time.time())
+
+    async def log_in():
+        async with open_gateway(config.load(file)) as gateway:
+            for name, seen_at in (("a", now), ("b", now - 10), ("old", 0)):
+                one = Session(name, "alice", "Alice", LoginMethod.PASSWORD, now, seen_at, now + 900)
+                await gateway.state.database.write(partial(sessions.add, session=one))
+
+    asyncio.run(log_in())
+    found = command("sessions", "list", "-u", "alice")
+    assert [one["seenAt"] for one in found] == [now, now - 10]
+    assert command("sessions", "list", "-u", "bob") == []
+    assert command("sessions", "end", "-u", "bob") == {"ended": 0}
+    assert command("sessions", "end", "-u", "alice") == {"ended": 3}
+    assert command("sessions", "list", "-u", "alice") == []

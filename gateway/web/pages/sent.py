@@ -17,6 +17,7 @@ STATES = {
     SentState.DECLINED: N_("declined"),
     SentState.REFUSED: N_("not delivered"),
     SentState.REVOKED: N_("withdrawn"),
+    SentState.EXPIRED: N_("expired"),
 }
 
 
