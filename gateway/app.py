@@ -38,6 +38,7 @@ from gateway.providers.ring import Names, Ring
 from gateway.rates import Rates
 from gateway.sharing import ours as ours_
 from gateway.sharing.access import Access
+from gateway.sharing.accesses import Accesses
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.files import Files
 from gateway.sharing.inviting import Inviting, Terms
@@ -117,6 +118,7 @@ class Gateway:
     storage: Storage
     parties: Parties
     access: Access
+    accesses: Accesses
     outbox: Outbox
     sending: Sending
     receiving: Receiving
@@ -300,6 +302,7 @@ def _joined(
             settings.testing.token_lifetime_seconds or settings.tokens.lifetime_seconds
         ),
     )
+    accesses = Accesses(state.database, state.sent, clock, keep=settings.sharing.access_log_lines)
     sending = Sending(ours, state, others, storage, access, outbox, clock)
     receiving = Receiving(ours, state, others, parties, outbox, clock)
     inviting = Inviting(ours, state, others, parties, _terms(settings), clock)
@@ -316,6 +319,7 @@ def _joined(
         storage=storage,
         parties=parties,
         access=access,
+        accesses=accesses,
         outbox=outbox,
         sending=sending,
         receiving=receiving,
@@ -383,6 +387,7 @@ def public_server(gateway: Gateway) -> web.Server:
     doors = Doors(
         settings,
         gateway.access,
+        gateway.accesses,
         gateway.visiting,
         gateway.parties,
         gateway.storage,
@@ -402,7 +407,13 @@ def public_server(gateway: Gateway) -> web.Server:
             DoorWay("dav.received", ours.received, doors.received),
             DoorWay("api", _api_path(settings), _api(gateway, doors).door, Manner.JSON),
         ),
-        lane=Lane(f"/{'/'.join(ours.shares)}/", gateway.access, gateway.storage.way, bodies)
+        lane=Lane(
+            f"/{'/'.join(ours.shares)}/",
+            gateway.access,
+            gateway.accesses,
+            gateway.storage.way,
+            bodies,
+        )
         if settings.public.fast_lane
         else None,
         rest=rest,
@@ -430,6 +441,7 @@ def _api(gateway: Gateway, doors: Doors) -> Api:
     return Api(
         doors.whoever,
         gateway.sending,
+        gateway.accesses,
         gateway.receiving,
         gateway.contacts,
         gateway.inviting,
@@ -470,7 +482,7 @@ def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
             gateway.contacts,
             Recipients(ours, gateway.others, gateway.contacts),
         )
-        | sent(pages, gateway.sending, gateway.outbox)
+        | sent(pages, gateway.sending, gateway.outbox, gateway.accesses)
         | contacts(pages, gateway.contacts, gateway.inviting)
         | Login(
             settings, pages, gateway.parties, rates, gateway.audit, _oidc(gateway, pages)
@@ -492,6 +504,7 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
     tasks = [
         asyncio.create_task(gateway.outbox.work()),
         asyncio.create_task(gateway.ledger.work()),
+        asyncio.create_task(gateway.accesses.work()),
         asyncio.create_task(gateway.live.work()),
         asyncio.create_task(gateway.directories.work()),
         asyncio.create_task(gateway.probing.work()),
@@ -536,6 +549,7 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await gateway.accesses.close()
         await gateway.wayf.close()
 
 

@@ -115,6 +115,33 @@ class SentShare:
         return self.state.opens and (self.expiration_at is None or now < self.expiration_at)
 
 
+class AccessKind(StrEnum):
+    """What somebody did with a Share that we send."""
+
+    LOOK = "look"  # listed it, or asked what it is
+    READ = "read"
+    WRITE = "write"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLine:
+    """One line of the log of a SentShare: the same thing done `times` from `first_at` to `last_at`.
+
+    `provider` is the server that the Share was made for; only it has the credential. `path` lies
+    below the Share, "" for the Share itself and where nobody kept it. `bytes` is what was read or
+    written.
+    """
+
+    share: str
+    provider: Authority
+    kind: AccessKind
+    path: str
+    first_at: int
+    last_at: int
+    times: int
+    bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class ReceivedShare:
     """A Share from another server with a local user. We are the Receiving Server.

@@ -7,9 +7,9 @@ import typer
 from gateway.app import Gateway
 from gateway.cli.console import REFUSED, ConfigOption, JsonOption, fail, run, show, until
 from gateway.errors import Malformed
-from gateway.model import Permission, SentShare, SentState
+from gateway.model import AccessLine, Permission, SentShare, SentState
 from gateway.sharing.sending import Offer
-from gateway.web.records import sent, sent_line
+from gateway.web.records import access, access_line, sent, sent_line
 
 commands = typer.Typer(help="Share with people at other servers.", no_args_is_help=True)
 
@@ -147,6 +147,27 @@ def asked(
     show(
         [{"shareWith": who, "askedAt": time} for who, time in found],
         lambda: [who for who, _ in found] or ["Nobody asked."],
+        as_json=as_json,
+    )
+
+
+@commands.command("accesses")
+def accesses(
+    share_id: Annotated[str, typer.Argument(help="The id of the share.")],
+    user: OwnerOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List who came to a share, the newest first: to look, to read or to write."""
+
+    async def lines(gateway: Gateway) -> list[AccessLine]:
+        share = await gateway.sending.by_id(share_id, owner=user)
+        return await gateway.accesses.of(share.provider_id)
+
+    found = run(config, lines, as_json=as_json)
+    show(
+        [access(one) for one in found],
+        lambda: [access_line(one) for one in found] or ["Nobody came."],
         as_json=as_json,
     )
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, inspect, text
 
 from gateway.errors import Unavailable
 
-HEAD = "0017"
+HEAD = "0018"
 """The newest migration. A test holds it to the files in `migrations/versions`."""
 
 Result = TypeVar("Result")

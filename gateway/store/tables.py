@@ -62,6 +62,21 @@ sent_shares = Table(
     Index("sent_shares_by_owner", "owner", "created_at"),
 )
 
+accesses = Table(
+    "accesses",
+    metadata,
+    Column("position", sqlalchemy.Integer, primary_key=True, autoincrement=True),
+    Column("share", String, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("first_at", Integer, nullable=False),
+    Column("last_at", Integer, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Index("accesses_by_share", "share", "last_at"),
+)
+
 received_shares = Table(
     "received_shares",
     metadata,

@@ -21,6 +21,7 @@ from gateway.model import Permission, User
 from gateway.ocm import json
 from gateway.ocm.invites import parse_invite
 from gateway.rates import Rates
+from gateway.sharing.accesses import Accesses
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.inviting import Inviting
 from gateway.sharing.outbox import Outbox
@@ -127,6 +128,7 @@ class Api:
         self,
         whoever: Callable[[web.BaseRequest], Awaitable[User]],
         sending: Sending,
+        accesses: Accesses,
         receiving: Receiving,
         contacts: Contacts,
         inviting: Inviting,
@@ -141,7 +143,7 @@ class Api:
         self._rates = rates
         self._server = server
         self.operations = (
-            *_shares(sending, outbox, recipients),
+            *_shares(sending, accesses, outbox, recipients),
             *_received(receiving),
             *_contacts(contacts),
             *_invites(inviting),
@@ -193,7 +195,9 @@ class Api:
         }
 
 
-def _shares(sending: Sending, outbox: Outbox, recipients: Recipients) -> tuple[Operation, ...]:
+def _shares(
+    sending: Sending, accesses: Accesses, outbox: Outbox, recipients: Recipients
+) -> tuple[Operation, ...]:
     async def every(call: Call) -> object:
         return [records.sent(one) for one in await sending.all(call.name)]
 
@@ -207,6 +211,10 @@ def _shares(sending: Sending, outbox: Outbox, recipients: Recipients) -> tuple[O
 
     async def revoke(call: Call) -> object:
         return records.sent(await sending.revoke(call.path["id"], owner=call.name))
+
+    async def visits(call: Call) -> object:
+        share = await sending.by_id(call.path["id"], owner=call.name)
+        return [records.access(one) for one in await accesses.of(share.provider_id)]
 
     async def retry(call: Call) -> object:
         share = await sending.by_id(call.path["id"], owner=call.name)
@@ -225,6 +233,14 @@ def _shares(sending: Sending, outbox: Outbox, recipients: Recipients) -> tuple[O
         ),
         Operation("GET", "/shares/{id}", "showShare", "One share of yours.", one),
         Operation("DELETE", "/shares/{id}", "revokeShare", "Withdraw a share.", revoke),
+        Operation(
+            "GET",
+            "/shares/{id}/accesses",
+            "listAccesses",
+            "Who came to a share of yours.",
+            visits,
+            many=True,
+        ),
         Operation("POST", "/shares/{id}/retry", "retryShare", "Deliver it now.", retry),
         Operation(
             "GET",

@@ -20,6 +20,7 @@ from gateway.dav.target import Target
 from gateway.errors import GatewayError
 from gateway.logs import event
 from gateway.sharing.access import Access
+from gateway.sharing.accesses import Accesses
 from gateway.upstream.pool import Pool
 from gateway.upstream.reply import Reply
 from gateway.web.bodies import Bodies
@@ -36,10 +37,13 @@ _FIXED = "".join(f"{name}: {value}\r\n" for name, value in (("Server", SERVER), 
 class Lane:
     """GET of plain files at the door of what we share out."""
 
-    def __init__(self, door: str, access: Access, pool: Pool, bodies: Bodies) -> None:
+    def __init__(
+        self, door: str, access: Access, accesses: Accesses, pool: Pool, bodies: Bodies
+    ) -> None:
         """`door` is the public path of the shares, with a slash at its end."""
         self._door = door
         self._access = access
+        self._accesses = accesses
         self._pool = pool
         self._bodies = bodies
         self._latency = metrics.backend_latency.labels("storage", "GET")
@@ -59,9 +63,11 @@ class Lane:
         if target is None:
             return None
         with alarming("storage"):
-            return await self._get(request, target)
+            return await self._get(request, target, found[2])
 
-    async def _get(self, request: web.BaseRequest, target: Target) -> web.StreamResponse | None:
+    async def _get(
+        self, request: web.BaseRequest, target: Target, below: str
+    ) -> web.StreamResponse | None:
         sent = fields.for_storage("GET", request.headers, target)
         visit = visit_of(request)
         async with self._pool.request("GET", target.url, headers=sent) as reply:
@@ -70,6 +76,7 @@ class Lane:
             self._latency.observe(visit.seconds)
             stays = request.keep_alive
             head = _head(reply, visit.id, stays=stays)
+            self._accesses.note(target.scope, "GET", below[1:], reply.length or 0)
             if reply.length == reply.ready:
                 await self._relay(request, reply, head)
             else:

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from gateway.model import Contact, OutboxEntry, ReceivedShare, SentInvite, SentShare
+from gateway.model import AccessLine, Contact, OutboxEntry, ReceivedShare, SentInvite, SentShare
 from gateway.ocm.discovery import Discovery, encode
 from gateway.providers.directories import DirectoryState
 from gateway.sharing.recipients import Recipient
@@ -26,6 +26,20 @@ def sent(share: SentShare) -> dict[str, Any]:
         "createdAt": share.created_at,
         "expiration": share.expiration_at,
         "description": share.description,
+    }
+
+
+def access(one: AccessLine) -> dict[str, Any]:
+    """A line of the access log of a Share that we sent, as JSON."""
+    return {
+        "share": one.share,
+        "server": one.provider,
+        "kind": one.kind.value,
+        "path": one.path,
+        "firstAt": one.first_at,
+        "lastAt": one.last_at,
+        "times": one.times,
+        "bytes": one.bytes,
     }
 
 
@@ -148,6 +162,14 @@ def sent_line(share: SentShare) -> str:
         f"{share.provider_id}  {share.state.value:9}  {share.owner}:{path} -> {share.share_with}"
         f"  [{rights}{until}]{why}"
     )
+
+
+def access_line(one: AccessLine) -> str:
+    """A line of the access log, in a line."""
+    size = f", {one.bytes} bytes" if one.bytes else ""
+    path = f" /{one.path}" if one.path else ""
+    times = f"{one.times} times" if one.times > 1 else "once"
+    return f"{moment(one.last_at)}  {one.provider}  {one.kind.value}{path}  {times}{size}"
 
 
 def received_line(share: ReceivedShare) -> str:

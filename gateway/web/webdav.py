@@ -31,6 +31,7 @@ from gateway.errors import (
 from gateway.model import Permission, ReceivedShare, ResourceType, User
 from gateway.rates import Rates
 from gateway.sharing.access import Access
+from gateway.sharing.accesses import Accesses
 from gateway.sharing.credentials import basic_pair
 from gateway.sharing.parties import Parties
 from gateway.sharing.storage import Storage
@@ -53,6 +54,7 @@ class Doors:
         self,
         settings: Config,
         access: Access,
+        accesses: Accesses,
         visiting: Visiting,
         parties: Parties,
         storage: Storage,
@@ -64,6 +66,7 @@ class Doors:
         self._received = tuple(part for part in settings.public.paths.received.split("/") if part)
         self._upload_bytes = settings.limits.upload_bytes
         self._access = access
+        self._accesses = accesses
         self._visiting = visiting
         self._parties = parties
         self._storage = storage
@@ -76,6 +79,9 @@ class Doors:
         target = await self._authorize(request, path)
         with self._bodies.of_share(request, target.scope, self._access.admits):
             async with self._forward(request, path, target, self._storage.send) as answer:
+                if answer.status < 400:
+                    size = request.content_length if request.method == "PUT" else answer.length
+                    self._accesses.note(target.scope, request.method, target.rel, size or 0)
                 return await write_answer(request, answer, self._bodies)
 
     async def _authorize(self, request: web.BaseRequest, path: RequestPath) -> Target:

@@ -3,7 +3,8 @@
 from aiohttp import web
 
 from gateway.errors import GatewayError, Malformed
-from gateway.model import SentState
+from gateway.model import AccessKind, SentState
+from gateway.sharing.accesses import Accesses
 from gateway.sharing.outbox import Outbox
 from gateway.sharing.sending import Sending
 from gateway.web.languages import N_
@@ -21,19 +22,34 @@ STATES = {
 }
 
 
-def sent(pages: Pages, sending: Sending, outbox: Outbox) -> Routes:
+KINDS = {
+    AccessKind.LOOK: N_("looked at it"),
+    AccessKind.READ: N_("read"),
+    AccessKind.WRITE: N_("changed"),
+}
+
+
+def sent(pages: Pages, sending: Sending, outbox: Outbox, accesses: Accesses) -> Routes:
     """/sent: the list, and /sent/share: one share."""
 
     async def get_sent(view: View) -> web.StreamResponse:
         everything = await sending.all(view.user.name)
         now = [one for one in everything if one.state.opens]
         past = [one for one in everything if not one.state.opens][:100]
-        return view.render("sent.html", now=now, past=past, states=STATES)
+        latest = await accesses.latest([one.provider_id for one in now])
+        return view.render("sent.html", now=now, past=past, states=STATES, latest=latest)
 
     async def get_share(view: View) -> web.StreamResponse:
         one = await sending.by_id(view.query("id"), owner=view.user.name)
         waiting = await outbox.about(one.provider_id)
-        return view.render("sent_share.html", one=one, states=STATES, waiting=waiting)
+        return view.render(
+            "sent_share.html",
+            one=one,
+            states=STATES,
+            waiting=waiting,
+            accesses=await accesses.of(one.provider_id),
+            kinds=KINDS,
+        )
 
     async def post_share(view: View) -> web.StreamResponse:
         one = await sending.by_id(view.field("id"), owner=view.user.name)
