@@ -1,12 +1,14 @@
 """The configuration: one YAML file, checked once, all faults reported together.
 
-Every setting stands with a comment in `config/gateway.yaml`. Secrets come as files (`*_file`) or
-inline for trials; relative paths are relative to the configuration file.
+Every setting stands with a comment in `config/gateway.yaml`, and the environment wins over the
+file (`environment.py`). Secrets come as files (`*_file`) or inline for trials; relative paths are
+relative to the configuration file.
 """
 
 import ipaddress
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,6 +28,8 @@ from pydantic import (
 )
 from yarl import URL
 
+from gateway import environment as environment_
+from gateway.environment import Laid
 from gateway.errors import GatewayError
 from gateway.model import DialectName
 
@@ -658,6 +662,18 @@ class Config(Section):
     log: Log = Log()
     testing: Testing = Testing()
     _file: Path | None = PrivateAttr(default=None)
+    _variables: dict[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
+    _files: tuple[Path, ...] = PrivateAttr(default=())
+
+    @property
+    def variables(self) -> Mapping[tuple[str, ...], str]:
+        """Which settings the environment gave, and by which variable."""
+        return self._variables
+
+    @property
+    def value_files(self) -> tuple[Path, ...]:
+        """The files that the environment named for their content (`..._FILE`)."""
+        return self._files
 
     @property
     def file(self) -> Path | None:
@@ -712,13 +728,27 @@ def _login_contradictions(config: Config) -> Iterator[str]:
         yield "login.mfa.header needs public.trusted_proxies: anyone could send that header"
 
 
-def _named(config: Config, path: Path) -> Config:
-    config._file = path  # noqa: SLF001 - pydantic's way to keep what is no setting
-    return config
+def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Config:
+    """The configuration of a file and, over it, of the environment; None is for no file.
+
+    Raises Misconfigured with all faults at once. `environment` is for tests: it is the process's.
+    """
+    data = _of_file(path) if path else {}
+    laid = environment_.lay_over(data, os.environ if environment is None else environment, Config)
+    folder = path.resolve().parent if path else Path.cwd()
+    try:
+        found = parse(laid.data, folder=folder)
+    except Misconfigured as error:
+        raise Misconfigured([*laid.faults, *(_by(laid, one) for one in error.faults)]) from error
+    if laid.faults:
+        raise Misconfigured(list(laid.faults))
+    # The path as it was given: a ConfigMap is changed by turning a link.
+    found._file = path.absolute() if path else None  # noqa: SLF001 - pydantic's way
+    found._variables, found._files = laid.variables, laid.files  # noqa: SLF001
+    return found
 
 
-def load(path: Path) -> Config:
-    """The configuration of a file; Misconfigured with all faults at once."""
+def _of_file(path: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -727,8 +757,21 @@ def load(path: Path) -> Config:
         raise Misconfigured([f"{path} is not YAML: {' '.join(str(error).split())}"]) from error
     if not isinstance(data, dict):
         raise Misconfigured([f"{path} is not a mapping of settings"])
-    # The path as it was given: a ConfigMap is changed by turning a link.
-    return _named(parse(data, folder=path.resolve().parent), path.absolute())
+    return data
+
+
+def _by(laid: Laid, fault: str) -> str:
+    """The fault, with the variable that it came by."""
+    name = fault.partition(":")[0]
+    variable = next(
+        (
+            variable
+            for setting, variable in laid.variables.items()
+            if f"{name}.".startswith(f"{'.'.join(setting)}.")
+        ),
+        None,
+    )
+    return f"{fault} (from {variable})" if variable else fault
 
 
 def parse(data: dict[str, Any], *, folder: Path | None = None) -> Config:

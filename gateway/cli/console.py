@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from gateway import config, logs
+from gateway import config, environment, logs
 from gateway.app import Gateway, open_gateway
 from gateway.config import Config, Misconfigured
 from gateway.errors import GatewayError, Malformed
@@ -42,9 +42,12 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 
-def config_file_of(path: Path | None) -> Path:
-    """The configuration file: as named, else by the environment, else the usual one."""
-    return path or Path(os.environ.get(_VARIABLE, _USUAL))
+def config_file_of(path: Path | None) -> Path | None:
+    """The configuration file: as named, else by the environment, else the usual one; None where
+    that is not there and the environment has the settings."""
+    if path or _VARIABLE in os.environ:
+        return path or Path(os.environ[_VARIABLE])
+    return None if environment.named(os.environ) and not _USUAL.exists() else _USUAL
 
 
 def settings_of(path: Path | None, *, as_json: bool) -> Config:

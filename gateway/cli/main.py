@@ -5,6 +5,7 @@ import typer
 from gateway import __version__
 from gateway.cli import (
     audit,
+    configuration,
     contact,
     dialects,
     directory,
@@ -35,6 +36,7 @@ app.command()(check)
 app.command()(demo)
 app.command()(simulate)
 app.command()(sweep)
+app.add_typer(configuration.commands, name="config")
 app.add_typer(share.commands, name="share")
 app.add_typer(received.commands, name="received")
 app.add_typer(request.commands, name="request")

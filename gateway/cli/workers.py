@@ -30,7 +30,7 @@ def is_worker() -> bool:
     return _WORKER in os.environ
 
 
-def supervise(config_file: Path, workers: int) -> int:
+def supervise(config_file: Path | None, workers: int) -> int:
     """Run that many workers until SIGTERM or SIGINT; the exit code.
 
     A worker that fails right after its start ends them all: it would fail again.
@@ -40,8 +40,9 @@ def supervise(config_file: Path, workers: int) -> int:
 
 
 class _Supervisor:
-    def __init__(self, config_file: Path, workers: int, metrics_folder: str) -> None:
-        self._command = [sys.executable, "-m", "gateway", "serve", "--config", str(config_file)]
+    def __init__(self, config_file: Path | None, workers: int, metrics_folder: str) -> None:
+        named = ["--config", str(config_file)] if config_file else []
+        self._command = [sys.executable, "-m", "gateway", "serve", *named]
         self._workers = workers
         self._environment = os.environ | {_WORKER: "1", METRICS_FOLDER: metrics_folder}
         self._running: dict[int, tuple[subprocess.Popen[bytes], float]] = {}
