@@ -148,7 +148,8 @@ class ReceivedShare:
 
     `id` is ours; (`sending_server`, `provider_id`) is theirs and unique. `folder` is its name in
     the user's WebDAV tree. `uri` is as the sender wrote it, absolute or relative; "" in the form of
-    1.0. `checked_at` is when its server was last asked for it unasked for; 0 asks again.
+    1.0. `checked_at` is when its server was last asked for it unasked for; 0 asks again. `hidden`
+    is the recipient's own affair: it is out of sight, and all else is as before.
     """
 
     id: str
@@ -173,6 +174,7 @@ class ReceivedShare:
     state: ReceivedState = ReceivedState.PENDING
     checked_at: int | None = None
     must_use_mfa: bool = False
+    hidden: bool = False
 
     @property
     def taken(self) -> bool:

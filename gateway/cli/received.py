@@ -75,3 +75,20 @@ def decline(
 
     share = run(config, work, as_json=as_json)
     show(received(share), lambda: [received_line(share)], as_json=as_json)
+
+
+@commands.command("hide")
+def hide(
+    share_id: ShareArgument,
+    off: Annotated[bool, typer.Option("--off", help="Show it again.")] = False,
+    user: RecipientOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a share out of its recipient's sight; nobody is told, and it opens as before."""
+
+    async def work(gateway: Gateway) -> ReceivedShare:
+        return await gateway.receiving.hide(share_id, hidden=not off, recipient=user)
+
+    share = run(config, work, as_json=as_json)
+    show(received(share), lambda: [received_line(share)], as_json=as_json)

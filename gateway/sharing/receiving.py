@@ -331,6 +331,16 @@ class Receiving:
             (ReceivedState.PENDING, ReceivedState.ACCEPTED, ReceivedState.UNAVAILABLE),
         )
 
+    async def hide(
+        self, share_id: str, *, hidden: bool, recipient: str | None = None
+    ) -> ReceivedShare:
+        """Put a share out of the user's sight, or back; nobody is told, and it opens as before."""
+        await self.by_id(share_id, recipient=recipient)
+        await self._state.database.write(
+            partial(self._state.received.hide, share_id=share_id, hidden=hidden)
+        )
+        return await self.by_id(share_id)
+
     async def expire(self, share: ReceivedShare) -> None:
         """Close a share whose time is over. Its server set the time, and need not be told."""
         move = partial(

@@ -171,6 +171,7 @@ class ReceivedShares:
                 state=share.state,
                 checked_at=share.checked_at,
                 must_use_mfa=share.must_use_mfa,
+                hidden=share.hidden,
             )
         )
         return self.by_id(connection, share.id)
@@ -238,6 +239,12 @@ class ReceivedShares:
             .values(state=state)
         )
         return done.rowcount == 1
+
+    def hide(self, connection: Connection, share_id: str, *, hidden: bool) -> None:
+        """Keep whether its recipient wants to see a Share."""
+        connection.execute(
+            update(received_shares).where(received_shares.c.id == share_id).values(hidden=hidden)
+        )
 
     def expired(self, connection: Connection, now: int) -> list[ReceivedShare]:
         """The Shares that are over at that second and still stand as if they were not."""
@@ -337,6 +344,7 @@ class ReceivedShares:
             state=ReceivedState(row.state),
             checked_at=row.checked_at,
             must_use_mfa=row.must_use_mfa,
+            hidden=row.hidden,
         )
 
 

@@ -102,6 +102,7 @@ received_shares = Table(
     Column("state", String, nullable=False),
     Column("checked_at", Integer),
     Column("must_use_mfa", Boolean, nullable=False, server_default=false()),
+    Column("hidden", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("sending_server", "provider_id"),
     UniqueConstraint("recipient", "folder"),
     Index("received_shares_by_recipient", "recipient", "received_at"),

@@ -266,11 +266,21 @@ def _received(receiving: Receiving) -> tuple[Operation, ...]:
     async def decline(call: Call) -> object:
         return records.received(await receiving.decline(call.path["id"], recipient=call.name))
 
+    async def hide(call: Call) -> object:
+        share = await receiving.hide(call.path["id"], hidden=True, recipient=call.name)
+        return records.received(share)
+
+    async def unhide(call: Call) -> object:
+        share = await receiving.hide(call.path["id"], hidden=False, recipient=call.name)
+        return records.received(share)
+
     return (
         Operation("GET", "/received", "listReceived", "What is shared with you.", every, many=True),
         Operation("GET", "/received/{id}", "showReceived", "One share with you.", one),
         Operation("POST", "/received/{id}/accept", "acceptReceived", "Accept it.", accept),
         Operation("POST", "/received/{id}/decline", "declineReceived", "Decline it.", decline),
+        Operation("POST", "/received/{id}/hide", "hideReceived", "Put it out of sight.", hide),
+        Operation("POST", "/received/{id}/unhide", "unhideReceived", "Show it again.", unhide),
     )
 
 

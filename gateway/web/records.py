@@ -62,6 +62,7 @@ def received(share: ReceivedShare) -> dict[str, Any]:
         "permissions": sorted(share.permissions),
         "mustExchangeToken": share.must_exchange_token,
         "mustUseMfa": share.must_use_mfa,
+        "hidden": share.hidden,
         "receivedAt": share.received_at,
         "expiration": share.expiration_at,
     }
@@ -177,7 +178,7 @@ def received_line(share: ReceivedShare) -> str:
     rights = " ".join(sorted(share.permissions))
     return (
         f"{share.id}  {share.state.value:9}  {share.folder} for {share.recipient}"
-        f"  from {share.sender}  [{rights}]"
+        f"  from {share.sender}  [{rights}]" + ("  hidden" if share.hidden else "")
     )
 
 

@@ -189,6 +189,7 @@ def test_a_lost_key_may_be_brought_back(command, tmp_path):
         ("share", "revoke", "x"),
         ("received", "accept", "x"),
         ("received", "decline", "x"),
+        ("received", "hide", "x"),
     ],
 )
 def test_what_is_not_there_is_not_found(command, words):

@@ -28,9 +28,14 @@ def received(
 
     async def get_received(view: View) -> web.StreamResponse:
         everything = await receiving.inbox(view.user.name)
-        new = [one for one in everything if one.state is ReceivedState.PENDING]
-        mine = [one for one in everything if one.taken]
-        return view.render("received.html", new=new, mine=mine, tree=tree)
+        shown = [one for one in everything if not one.hidden]
+        return view.render(
+            "received.html",
+            new=[one for one in shown if one.state is ReceivedState.PENDING],
+            mine=[one for one in shown if one.taken],
+            hidden=[one for one in everything if one.hidden],
+            tree=tree,
+        )
 
     async def post_received(view: View) -> web.StreamResponse:
         name, one = view.user.name, view.field("id")
@@ -48,6 +53,12 @@ def received(
                 case "leave":
                     await receiving.decline(one, recipient=name)
                     view.say(view.gettext("You left it. Its owner is told."))
+                case "hide":
+                    await receiving.hide(one, hidden=True, recipient=name)
+                    view.say(view.gettext("It is hidden below now. Nobody was told."))
+                case "unhide":
+                    await receiving.hide(one, hidden=False, recipient=name)
+                    view.say(view.gettext("It is in the list again."))
                 case _:
                     raise Malformed("the form does not say what to do")
         except GatewayError as error:
