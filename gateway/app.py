@@ -39,6 +39,7 @@ from gateway.rates import Rates
 from gateway.sharing import ours as ours_
 from gateway.sharing.access import Access
 from gateway.sharing.accesses import Accesses
+from gateway.sharing.asking import Asking
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.files import Files
 from gateway.sharing.inviting import Inviting, Terms
@@ -82,6 +83,7 @@ from gateway.web.pages.home import home
 from gateway.web.pages.link import link
 from gateway.web.pages.operator import OperatorPages
 from gateway.web.pages.received import received
+from gateway.web.pages.requests import requests
 from gateway.web.pages.sent import sent
 from gateway.web.pages.share import share
 from gateway.web.pages.wayf import WayfPages
@@ -128,6 +130,7 @@ class Gateway:
     contacts: Contacts
     leaving: Leaving
     requests: Requests
+    asking: Asking
     links: Links
     sweeping: Sweeping
     anywhere: Guarded
@@ -344,6 +347,7 @@ def _joined(
         contacts=Contacts(ours, state, parties, leaving, clock),
         leaving=leaving,
         requests=Requests(ours, state, others, parties, storage, sending, clock),
+        asking=Asking(ours, state, others, parties, outbox, clock),
         links=Links(
             ours,
             state,
@@ -445,6 +449,8 @@ def _api(gateway: Gateway, doors: Doors) -> Api:
         gateway.receiving,
         gateway.contacts,
         gateway.inviting,
+        gateway.requests,
+        gateway.asking,
         gateway.outbox,
         Recipients(gateway.ours, gateway.others, gateway.contacts),
         gateway.rates,
@@ -484,6 +490,14 @@ def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
         )
         | sent(pages, gateway.sending, gateway.outbox, gateway.accesses)
         | contacts(pages, gateway.contacts, gateway.inviting)
+        | requests(
+            pages,
+            gateway.requests,
+            gateway.asking,
+            gateway.receiving,
+            gateway.contacts,
+            gateway.outbox,
+        )
         | Login(
             settings, pages, gateway.parties, rates, gateway.audit, _oidc(gateway, pages)
         ).routes()

@@ -218,6 +218,7 @@ class Errand(StrEnum):
     SHARE_DECLINED = "SHARE_DECLINED"
     SHARE_UNSHARED = "SHARE_UNSHARED"
     USER_REMOVED = "USER_REMOVED"
+    REQUEST = "REQUEST"  # a SentRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +226,8 @@ class OutboxEntry:
     """One errand to one server: which, about which share, when to try next, what went wrong.
 
     `share` is the `provider_id` of a SentShare (SHARE, SHARE_UNSHARED) or the `id` of a
-    ReceivedShare (SHARE_ACCEPTED, SHARE_DECLINED), or that of a Contact (USER_REMOVED).
+    ReceivedShare (SHARE_ACCEPTED, SHARE_DECLINED), or that of a Contact (USER_REMOVED) or of a
+    SentRequest (REQUEST).
     """
 
     id: str
@@ -266,6 +268,31 @@ class Request:
     state: RequestState = RequestState.OPEN
     decided_at: int | None = None
     share: str = ""
+
+
+class SentRequestState(StrEnum):
+    """Where a request stands that we sent. Whether it is agreed to, no message tells."""
+
+    PENDING = "pending"  # the other server has not taken it yet
+    SENT = "sent"
+    REFUSED = "refused"  # the other server said no, or was given up on
+
+
+@dataclass(frozen=True, slots=True)
+class SentRequest:
+    """A local user asks somebody at another server to share a Resource.
+
+    `owner` is the OCM Address that is asked, `share` the identifier or URL of the Resource.
+    """
+
+    id: str
+    user: str
+    owner: str
+    provider: Authority
+    share: str
+    created_at: int
+    state: SentRequestState = SentRequestState.PENDING
+    reason: str = ""
 
 
 class InviteState(StrEnum):

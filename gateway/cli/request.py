@@ -1,15 +1,16 @@
 """`ocm-gateway request`: being asked to share, and asking others."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.console import ConfigOption, JsonOption, fail, run, show
+from gateway.cli.console import REFUSED, ConfigOption, JsonOption, fail, run, show, until
 from gateway.cli.share import permissions_of
 from gateway.errors import Malformed
-from gateway.model import Request
-from gateway.web.records import moment
+from gateway.model import Request, SentRequest, SentRequestState
+from gateway.web.records import request as record
+from gateway.web.records import request_line, sent_request, sent_request_line
 
 commands = typer.Typer(help="Requests for a share.", no_args_is_help=True)
 
@@ -24,8 +25,8 @@ def list_(
     """List what people here were asked to share, the newest first."""
     found = run(config, lambda gateway: gateway.requests.all(user), as_json=as_json)
     show(
-        [_members(one) for one in found],
-        lambda: [_line(one) for one in found] or ["Nobody asked for anything."],
+        [record(one) for one in found],
+        lambda: [request_line(one) for one in found] or ["Nobody asked for anything."],
         as_json=as_json,
     )
 
@@ -36,18 +37,24 @@ def agree(
     permissions: Annotated[
         str, typer.Option("--permissions", "-p", help="Out of read, write, share; by commas.")
     ] = "read",
+    expires: Annotated[
+        str | None,
+        typer.Option(help="Until when: 2027-01-31, 2027-01-31T12:00:00Z, seconds, or +30d/+12h."),
+    ] = None,
     user: OwnerOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Share what was asked for."""
     try:
-        granted = permissions_of(permissions)
+        granted, ends_at = permissions_of(permissions), until(expires)
     except Malformed as error:
         fail(error, as_json=as_json)
 
     async def work(gateway: Gateway) -> Request:
-        return await gateway.requests.agree(request_id, owner=user, permissions=granted)
+        return await gateway.requests.agree(
+            request_id, owner=user, permissions=granted, expiration_at=ends_at
+        )
 
     _show(run(config, work, as_json=as_json), as_json=as_json)
 
@@ -75,33 +82,38 @@ def send(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask somebody at another server to share something."""
-    run(config, lambda gateway: gateway.requests.send(user, owner, share), as_json=as_json)
-    show({"sent": True}, lambda: ["Asked. It is theirs to share."], as_json=as_json)
+    """Ask somebody at another server to share something. Exits with 4 when it refuses."""
+
+    async def work(gateway: Gateway) -> SentRequest:
+        return await gateway.asking.send(user, owner.strip(), share)
+
+    asked = run(config, work, as_json=as_json)
+    show(sent_request(asked), lambda: _outcome(asked), as_json=as_json)
+    if asked.state is SentRequestState.REFUSED:
+        raise typer.Exit(REFUSED)
+
+
+@commands.command("sent")
+def sent(
+    user: OwnerOption = None, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """List what people here asked others to share, the newest first."""
+    found = run(config, lambda gateway: gateway.asking.all(user), as_json=as_json)
+    show(
+        [sent_request(one) for one in found],
+        lambda: [sent_request_line(one) for one in found] or ["Nobody asked for anything."],
+        as_json=as_json,
+    )
+
+
+def _outcome(asked: SentRequest) -> list[str]:
+    said = {
+        SentRequestState.PENDING: "Not delivered yet; it will be tried again.",
+        SentRequestState.SENT: "Asked. It is theirs to share.",
+        SentRequestState.REFUSED: f"Refused: {asked.reason}",
+    }
+    return [sent_request_line(asked), said[asked.state]]
 
 
 def _show(request: Request, *, as_json: bool) -> None:
-    show(_members(request), lambda: [_line(request)], as_json=as_json)
-
-
-def _members(request: Request) -> dict[str, Any]:
-    return {
-        "id": request.id,
-        "state": request.state.value,
-        "owner": request.owner,
-        "shareWith": request.share_with,
-        "askedBy": request.provider,
-        "path": "/" + "/".join(request.resource),
-        "aboutShare": request.about,
-        "createdAt": request.created_at,
-        "decidedAt": request.decided_at,
-        "share": request.share,
-    }
-
-
-def _line(request: Request) -> str:
-    path = "/" + "/".join(request.resource)
-    return (
-        f"{request.id}  {request.state.value:9}  {request.share_with} asks {request.owner} for"
-        f" {path}  {moment(request.created_at)}"
-    )
+    show(record(request), lambda: [request_line(request)], as_json=as_json)

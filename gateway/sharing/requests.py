@@ -1,4 +1,4 @@
-"""Asking to be shared with: what others ask of our users, and what our users ask of others.
+"""Being asked to share: what people at other servers want of our users.
 
 Nothing is shared by asking: a request lies in the inbox of the owner until they agree or decline.
 So that nobody is buried in them, the same request counts once, one that was declined is not heard
@@ -11,6 +11,7 @@ has the asker in the address book for another reason than a share.
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sqlalchemy import Connection
@@ -27,10 +28,9 @@ from gateway.errors import (
 from gateway.httpsig.message import Message
 from gateway.logs import event
 from gateway.model import ContactSource, Permission, Request, RequestState, SentShare
-from gateway.ocm import requests as wire
-from gateway.ocm.address import Address, parse_address
+from gateway.ocm.address import Address
 from gateway.ocm.requests import ShareRequest
-from gateway.sharing.others import Others, expect_success
+from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
 from gateway.sharing.parties import Parties
 from gateway.sharing.sending import Offer, Sending
@@ -46,8 +46,16 @@ _DECIDED = "the request was decided already"
 _NOTHING = "there is no such resource, or not for you"
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The most that a request may be granted; policy may allow less."""
+
+    permissions: frozenset[Permission] = frozenset(Permission)
+    expiration_at: int | None = None
+
+
 class Requests:
-    """The inbox of requests, and asking others."""
+    """The inbox of requests."""
 
     def __init__(
         self,
@@ -173,12 +181,25 @@ class Requests:
             raise NotFound("there is no such request")
         return request
 
+    async def open_to(self, owner: str) -> int:
+        """How many requests wait for one owner."""
+        return await self._state.database.read(partial(store.open_to, owner=owner))
+
+    async def bounds(self, request: Request) -> Bounds:
+        """The most that it may be granted: what is passed on is bounded by the Share that grants
+        it."""
+        share = await self._passed_on(request)
+        if share is None:
+            return Bounds()
+        return Bounds(share.permissions - {Permission.SHARE}, share.expiration_at)
+
     async def agree(
         self,
         request_id: str,
         *,
         owner: str | None = None,
         permissions: frozenset[Permission] = frozenset({Permission.READ}),
+        expiration_at: int | None = None,
     ) -> Request:
         """Share what was asked for; the new Share's id is in the request afterwards.
 
@@ -192,7 +213,14 @@ class Requests:
         def agreed(connection: Connection, share: SentShare) -> None:
             self._decide(connection, request, RequestState.AGREED, share.provider_id)
 
-        await self._sending.create_share(await self._offer(request, permissions), agreed)
+        offer = Offer(
+            user=request.owner,
+            path="/" + "/".join(request.resource),
+            share_with=request.share_with,
+            permissions=permissions,
+            expiration_at=expiration_at,
+        )
+        await self._sending.create_share(await self._bounded(offer, request), agreed)
         event("request.agreed", id=request.id, owner=request.owner)
         return await self.by_id(request.id)
 
@@ -204,26 +232,27 @@ class Requests:
         event("request.declined", id=request.id, owner=request.owner)
         return await self.by_id(request.id)
 
-    async def _offer(self, request: Request, permissions: frozenset[Permission]) -> Offer:
-        offer = Offer(
-            user=request.owner,
-            path="/" + "/".join(request.resource),
-            share_with=request.share_with,
-            permissions=permissions,
-        )
+    async def _passed_on(self, request: Request) -> SentShare | None:
+        """The Share that grants passing on, when somebody else than its recipient is to have it."""
         if not request.about:
+            return None
+        find = partial(self._state.sent.find, provider_id=request.about)
+        share = await self._state.database.read(find)
+        return share if share and request.share_with != share.share_with else None
+
+    async def _bounded(self, offer: Offer, request: Request) -> Offer:
+        share = await self._passed_on(request)
+        if share is None:
             return offer
-        share = await self._sending.by_id(request.about)
-        if request.share_with == share.share_with:
-            return offer
-        if not permissions <= share.permissions - {Permission.SHARE}:
+        bounds = await self.bounds(request)
+        if not offer.permissions <= bounds.permissions:
             raise Refused("that is more than the share that is passed on allows")
-        return Offer(
-            user=offer.user,
-            path=offer.path,
-            share_with=offer.share_with,
-            permissions=permissions,
-            expiration_at=share.expiration_at,
+        ends_at = bounds.expiration_at
+        if ends_at is not None and (offer.expiration_at or ends_at) > ends_at:
+            raise Refused("that is longer than the share that is passed on lasts")
+        return replace(
+            offer,
+            expiration_at=offer.expiration_at or ends_at,
             must_exchange_token=share.must_exchange_token or None,
             must_use_mfa=share.must_use_mfa,
         )
@@ -241,31 +270,3 @@ class Requests:
             share=share,
         ):
             raise Conflict(_DECIDED)
-
-    async def send(self, user: str, owner: str, share: str) -> None:
-        """Ask somebody at another server to share something with a local user.
-
-        Raises Malformed, NotFound for no such user, Refused for a server that is denied,
-        ProviderRefused for a no (also from a server that takes no requests), ProviderFailed.
-        """
-        if not self._ours.receives:
-            raise Unsupported("this server takes no shares")
-        if await self._parties.find(user) is None:
-            raise NotFound(f"there is no user {user}")
-        address = parse_address(owner)
-        if address.authority == self._ours.authority:
-            raise Malformed(f"{address} is a user of this server; OCM is for other servers")
-        body = wire.encode(ShareRequest(address, self._ours.address(user), share))
-        wire.parse(body)
-        provider = address.authority
-        self._others.doorkeeper.admit_provider(provider)
-        discovery = await self._others.discoveries.discover(provider)
-        reply = await self._others.client.post(
-            provider,
-            discovery.api("request-share"),
-            body,
-            content_type="application/json",
-            purpose="request",
-        )
-        expect_success(provider, reply)
-        event("request.sent", server=provider, user=user)

@@ -13,11 +13,13 @@ _SHOWN_AS = func.coalesce(
     func.nullif(contacts.c.label, ""), func.nullif(contacts.c.name, ""), contacts.c.user_id
 )
 
+_RANKS = (ContactSource.SHARE, ContactSource.DIRECT_ENTRY, ContactSource.INVITE)
+
 
 def put(connection: Connection, contact: Contact) -> Contact:
     """Keep a contact; one that is known already gets what is new, and keeps its id and label.
 
-    An invite outranks what a contact came from before. One that was removed is new.
+    An invite outranks a direct entry, and that a share. One that was removed is new.
     """
     mine = _of(contact.user, contact.provider, contact.user_id)
     connection.execute(delete(contacts).where(*mine, contacts.c.removed_at.is_not(None)))
@@ -38,7 +40,6 @@ def put(connection: Connection, contact: Contact) -> Contact:
             )
         )
         return contact
-    invited = ContactSource.INVITE in (contact.source, known.source)
     connection.execute(
         update(contacts)
         .where(contacts.c.id == known.id)
@@ -46,7 +47,7 @@ def put(connection: Connection, contact: Contact) -> Contact:
             name=contact.name or known.name,
             email=contact.email or known.email,
             label=contact.label or known.label,
-            source=ContactSource.INVITE if invited else known.source,
+            source=max(contact.source, known.source, key=_RANKS.index),
             trusted=contact.trusted or known.trusted,
         )
     )

@@ -339,6 +339,20 @@ requests = Table(
     Index("requests_by_owner", "owner", "created_at"),
 )
 
+sent_requests = Table(
+    "sent_requests",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("user", String, nullable=False),
+    Column("owner", String, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("share", Text, nullable=False),
+    Column("created_at", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("sent_requests_by_user", "user", "created_at"),
+)
+
 links = Table(
     "links",
     metadata,

@@ -22,11 +22,13 @@ from gateway.ocm import json
 from gateway.ocm.invites import parse_invite
 from gateway.rates import Rates
 from gateway.sharing.accesses import Accesses
+from gateway.sharing.asking import Asking
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.inviting import Inviting
 from gateway.sharing.outbox import Outbox
 from gateway.sharing.receiving import Receiving
 from gateway.sharing.recipients import Recipients
+from gateway.sharing.requests import Requests
 from gateway.sharing.sending import Offer, Sending
 from gateway.web import records
 from gateway.web.requests import json_response, read_body
@@ -72,6 +74,20 @@ class AcceptedInvite(Taken):
     """An invite string or link that one was sent."""
 
     invite: str = Field(max_length=4000)
+
+
+class Agreement(Taken):
+    """On what terms a request is agreed to. `expiration` in seconds since the epoch."""
+
+    permissions: list[str] = Field(default=["read"], max_length=3)
+    expiration: int | None = Field(default=None, ge=0, le=1 << 53)
+
+
+class NewRequest(Taken):
+    """Whom to ask, and for what: an identifier or URL of the resource."""
+
+    owner: str = Field(max_length=1500)
+    share: str = Field(max_length=2048)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +148,8 @@ class Api:
         receiving: Receiving,
         contacts: Contacts,
         inviting: Inviting,
+        requests: Requests,
+        asking: Asking,
         outbox: Outbox,
         recipients: Recipients,
         rates: Rates,
@@ -147,6 +165,7 @@ class Api:
             *_received(receiving),
             *_contacts(contacts),
             *_invites(inviting),
+            *_requests(requests, asking),
         )
         self._document = self.document()
 
@@ -340,16 +359,71 @@ def _invites(inviting: Inviting) -> tuple[Operation, ...]:
     )
 
 
+def _requests(requests: Requests, asking: Asking) -> tuple[Operation, ...]:
+    async def every(call: Call) -> object:
+        return [records.request(one) for one in await requests.all(call.name)]
+
+    async def one(call: Call) -> object:
+        return records.request(await requests.by_id(call.path["id"], owner=call.name))
+
+    async def agree(call: Call) -> object:
+        agreed = await requests.agree(
+            call.path["id"],
+            owner=call.name,
+            permissions=_permissions(call.body.permissions),
+            expiration_at=call.body.expiration,
+        )
+        return records.request(agreed)
+
+    async def decline(call: Call) -> object:
+        return records.request(await requests.decline(call.path["id"], owner=call.name))
+
+    async def every_sent(call: Call) -> object:
+        return [records.sent_request(one) for one in await asking.all(call.name)]
+
+    async def ask(call: Call) -> object:
+        return records.sent_request(await asking.send(call.name, call.body.owner, call.body.share))
+
+    return (
+        Operation(
+            "GET", "/requests", "listRequests", "What you were asked to share.", every, many=True
+        ),
+        Operation("GET", "/requests/{id}", "showRequest", "One request to you.", one),
+        Operation("POST", "/requests/{id}/agree", "agreeToRequest", "Share it.", agree, Agreement),
+        Operation("POST", "/requests/{id}/decline", "declineRequest", "Do not share.", decline),
+        Operation(
+            "GET",
+            "/sent-requests",
+            "listSentRequests",
+            "What you asked others to share.",
+            every_sent,
+            many=True,
+        ),
+        Operation(
+            "POST",
+            "/sent-requests",
+            "sendRequest",
+            "Ask somebody to share.",
+            ask,
+            NewRequest,
+            status=201,
+        ),
+    )
+
+
+def _permissions(words: list[str]) -> frozenset[Permission]:
+    if set(words) - set(Permission) or not words:
+        raise _fault("permissions", "are read, write and share")
+    return frozenset(map(Permission, words))
+
+
 def _offer(call: Call) -> Offer:
     body: NewShare = call.body
-    unknown = sorted(set(body.permissions) - set(Permission))
-    if unknown or not body.permissions:
-        raise _fault("permissions", "are read, write and share")
     return Offer(
         user=call.name,
         path=body.path,
         share_with=body.share_with,
-        permissions=frozenset(map(Permission, body.permissions)),
+        permissions=_permissions(body.permissions),
         expiration_at=body.expiration,
         must_exchange_token=body.must_exchange_token,
         must_use_mfa=body.must_use_mfa,

@@ -3,7 +3,16 @@
 import time
 from typing import Any
 
-from gateway.model import AccessLine, Contact, OutboxEntry, ReceivedShare, SentInvite, SentShare
+from gateway.model import (
+    AccessLine,
+    Contact,
+    OutboxEntry,
+    ReceivedShare,
+    Request,
+    SentInvite,
+    SentRequest,
+    SentShare,
+)
 from gateway.ocm.discovery import Discovery, encode
 from gateway.providers.directories import DirectoryState
 from gateway.sharing.recipients import Recipient
@@ -65,6 +74,35 @@ def received(share: ReceivedShare) -> dict[str, Any]:
         "hidden": share.hidden,
         "receivedAt": share.received_at,
         "expiration": share.expiration_at,
+    }
+
+
+def request(one: Request) -> dict[str, Any]:
+    """What somebody asks a local user to share, as JSON."""
+    return {
+        "id": one.id,
+        "state": one.state.value,
+        "owner": one.owner,
+        "shareWith": one.share_with,
+        "askedBy": one.provider,
+        "path": "/" + "/".join(one.resource),
+        "aboutShare": one.about,
+        "createdAt": one.created_at,
+        "decidedAt": one.decided_at,
+        "share": one.share,
+    }
+
+
+def sent_request(one: SentRequest) -> dict[str, Any]:
+    """What a local user asked somebody to share, as JSON."""
+    return {
+        "id": one.id,
+        "state": one.state.value,
+        "reason": one.reason,
+        "user": one.user,
+        "owner": one.owner,
+        "share": one.share,
+        "createdAt": one.created_at,
     }
 
 
@@ -179,6 +217,24 @@ def received_line(share: ReceivedShare) -> str:
     return (
         f"{share.id}  {share.state.value:9}  {share.folder} for {share.recipient}"
         f"  from {share.sender}  [{rights}]" + ("  hidden" if share.hidden else "")
+    )
+
+
+def request_line(one: Request) -> str:
+    """What somebody asks a local user to share, in a line."""
+    path = "/" + "/".join(one.resource)
+    return (
+        f"{one.id}  {one.state.value:9}  {one.share_with} asks {one.owner} for"
+        f" {path}  {moment(one.created_at)}"
+    )
+
+
+def sent_request_line(one: SentRequest) -> str:
+    """What a local user asked somebody to share, in a line."""
+    why = f" ({one.reason})" if one.reason else ""
+    return (
+        f"{one.id}  {one.state.value:9}  {one.user} asks {one.owner} for"
+        f" {one.share}  {moment(one.created_at)}{why}"
     )
 
 

@@ -94,9 +94,9 @@ FROM_COOKIE = str.maketrans("-_.", "+/=")
 class Page:
     """One page: its path below the pages, its name in the metrics, and its functions.
 
-    `public`: nobody has to be logged in. `menu`: its name in the menu of those who are. `uploads`:
-    its form brings a file, so the page reads the body by itself (`uploads.upload_of`) and calls
-    `View.expect_own_form` before it acts.
+    `public`: nobody has to be logged in. `menu`: its name in the menu of those who are; `badge`
+    counts what waits there for a user of that name. `uploads`: its form brings a file, so the page
+    reads the body by itself (`uploads.upload_of`) and calls `View.expect_own_form` before it acts.
     """
 
     path: str
@@ -105,6 +105,7 @@ class Page:
     post: "PageFunction | None" = None
     public: bool = False
     menu: str = ""
+    badge: Callable[[str], Awaitable[int]] | None = None
     uploads: bool = False
 
 
@@ -119,6 +120,7 @@ class View:
     pages: "Pages" = field(repr=False)
     said: list[tuple[str, str]] = field(default_factory=list)
     form: dict[str, list[str]] = field(default_factory=dict, repr=False)
+    badges: dict[str, int] = field(default_factory=dict)
     asks: bool = False
 
     @property
@@ -245,6 +247,7 @@ class Pages:
             view.visitor = await self.sessions.visitor(request)
             if view.found:
                 self._rates.count("user", view.found.name)
+                view.badges = await self._count(view.found.name)
             view.said = self._told(request)
             heard = bool(view.said)
             if request.method == "POST":
@@ -258,6 +261,10 @@ class Pages:
             return response
 
         return handle
+
+    async def _count(self, name: str) -> dict[str, int]:
+        """How many things wait for a user, by the path of the page in the menu."""
+        return {page.path: await page.badge(name) for page in self._menu if page.badge}
 
     def _open(self, request: web.BaseRequest, page: Page) -> View:
         chosen = self.sessions.lent(request, "language")

@@ -28,6 +28,8 @@ async def pages_of(north, south):
     await north.receiving.accept(inbox[folder.provider_id].id)
     await north.contacts.add("alice", bob, name="Bob")
     invite = await north.inviting.create_invite("alice", note="for Carol")
+    await south.asking.send("bob", _alice(north), sent.provider_id)
+    await north.asking.send("alice", bob, "/nothing")
     opened = f"/received/open?share={inbox[folder.provider_id].id}&path="
     return (
         "/",
@@ -44,6 +46,7 @@ async def pages_of(north, south):
         "/contacts",
         "/invites",
         f"/invites/invite?id={invite.id}",
+        "/requests",
         "/sessions",
         "/nothing-here",
     )

@@ -117,6 +117,15 @@ async def test_whom_a_user_entered_may_share_and_whom_they_only_took_a_share_fro
     await send_share(peer, strict)
 
 
+async def test_who_is_entered_after_a_share_counts_as_entered(gateway, peer):
+    await receive_share(peer, gateway)
+    entered = await gateway.contacts.add("alice", f"einstein@{peer.authority}")
+    assert entered.source is ContactSource.DIRECT_ENTRY
+    await receive_share(peer, gateway, providerId="another")
+    [contact] = await gateway.contacts.all("alice")
+    assert contact.source is ContactSource.DIRECT_ENTRY
+
+
 async def test_a_contact_of_a_share_alone_was_not_asked_for(opened, peer, tmp_path, storage):
     async with running(tmp_path / "same", storage.url) as gateway:
         await receive_share(peer, gateway)

@@ -4,13 +4,11 @@ import asyncio
 
 import pytest
 
-from gateway.errors import Conflict, ProviderRefused, Refused
+from gateway.errors import Conflict, Malformed, Refused
 from gateway.model import Permission, RequestState, SentState
 from gateway.sharing import requests as requests_
-from tests.peer import Answer, unsigned, verify
+from tests.peer import unsigned
 from tests.sharing.stage import Clock, create_share, notifications_of
-
-ASKING = "POST /ocm/request-share"
 
 
 def asking(gateway, peer, share, **changes):
@@ -197,21 +195,38 @@ async def test_without_the_grant_a_reshare_is_not_even_asked_for(gateway, peer, 
     assert await gateway.requests.all() == []
 
 
-async def test_our_user_asks_somebody_elsewhere(gateway, peer):
-    peer.on(ASKING, Answer(201, b"{}"))
-    await gateway.requests.send("alice", f"einstein@{peer.authority}", "report-1")
-    [seen] = peer.requests(ASKING)
-    assert seen.json() == {
-        "owner": f"einstein@{peer.authority}",
-        "shareWith": str(gateway.ours.address("alice")),
-        "share": "report-1",
-    }
-    keys = {key["kid"]: key for key in gateway.ring.jwks()["keys"]}
-    assert verify(seen, peer.origin, next(iter(keys.values())))
+async def test_the_terms_are_the_owners_within_those_of_what_is_passed_on(opened, peer, other):
+    clock = Clock()
+    gateway = await opened(clock=clock)
+    ends_at = clock.now + 3600
+    share = await create_share(
+        gateway,
+        peer,
+        permissions=frozenset({Permission.READ, Permission.SHARE}),
+        expiration_at=ends_at,
+    )
+    to = f"galileo@{other.authority}"
+    await peer.post(notifications_of(gateway), reshare(peer, share, to))
+    [request] = await gateway.requests.all("alice")
+    bounds = await gateway.requests.bounds(request)
+    assert (bounds.permissions, bounds.expiration_at) == ({Permission.READ}, ends_at)
+    with pytest.raises(Refused, match="longer"):
+        await gateway.requests.agree(request.id, expiration_at=ends_at + 1)
+    agreed = await gateway.requests.agree(request.id, expiration_at=ends_at - 60)
+    assert (await gateway.sending.by_id(agreed.share)).expiration_at == ends_at - 60
 
 
-@pytest.mark.parametrize("status", [404, 501])
-async def test_a_no_is_told(gateway, peer, status):
-    peer.on(ASKING, Answer(status, b'{"message":"no"}'))
-    with pytest.raises(ProviderRefused):
-        await gateway.requests.send("alice", f"einstein@{peer.authority}", "report-1")
+async def test_a_request_may_be_agreed_to_for_a_time(gateway, peer):
+    await gateway.contacts.add("alice", f"galileo@{peer.authority}")
+    await ask(gateway, peer, "/letter.txt")
+    [request] = await gateway.requests.all("alice")
+    with pytest.raises(Malformed, match="past"):
+        await gateway.requests.agree(request.id, expiration_at=1)
+    ends_at = gateway.clock() + 3600
+    agreed = await gateway.requests.agree(
+        request.id,
+        permissions=frozenset({Permission.READ, Permission.WRITE}),
+        expiration_at=ends_at,
+    )
+    made = await gateway.sending.by_id(agreed.share)
+    assert (made.expiration_at, Permission.WRITE in made.permissions) == (ends_at, True)

@@ -63,6 +63,28 @@ async def test_an_invite_makes_contacts(opened):  # noqa: F811
     assert (await ask(here, "GET", "/contacts"))[1] == []
 
 
+async def test_a_request_is_sent_and_agreed_to(opened):  # noqa: F811
+    here, there = await opened(folder="here"), await opened(folder="there")
+    await ask(here, "POST", "/contacts", {"address": f"bob@{there.ours.authority}"})
+    wanted = {"owner": f"alice@{here.ours.authority}", "share": "/letter.txt"}
+    status, sent, _ = await ask(there, "POST", "/sent-requests", wanted, user="bob")
+    assert (status, sent["state"]) == (201, "sent")
+    assert (await ask(there, "GET", "/sent-requests", user="bob"))[1] == [sent]
+    status, [request], _ = await ask(here, "GET", "/requests")
+    assert (request["path"], request["state"]) == ("/letter.txt", "open")
+    at = f"/requests/{request['id']}"
+    for path, body in ((f"{at}/agree", {}), (f"{at}/decline", None)):
+        assert (await ask(here, "POST", path, body, user="bob"))[0] == 404
+    assert (await ask(here, "POST", f"{at}/agree", {"permissions": ["fly"]}))[0] == 400
+    terms = {"permissions": ["read", "write"], "expiration": here.clock() + 600}
+    status, agreed, _ = await ask(here, "POST", f"{at}/agree", terms)
+    assert (status, agreed["state"]) == (200, "agreed")
+    _, made, _ = await ask(here, "GET", f"/shares/{agreed['share']}")
+    assert (made["permissions"], made["expiration"]) == (["read", "write"], terms["expiration"])
+    assert (await ask(here, "POST", f"{at}/decline"))[0] == 409
+    assert (await ask(here, "GET", at))[1] == agreed
+
+
 async def test_nobody_sees_or_ends_what_is_anothers(opened):  # noqa: F811
     here, there = await opened(folder="here"), await opened(folder="there")
     _, made, _ = await ask(

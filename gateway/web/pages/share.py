@@ -86,11 +86,7 @@ def share(
 
 
 def _offer(view: View) -> Offer:
-    rights = _RIGHTS.get(view.field("rights"))
-    if rights is None:
-        raise Malformed("say what they may do")
-    if view.field("more"):
-        rights |= {Permission.SHARE}
+    rights = rights_of(view)
     if not view.field("with"):
         raise Malformed("say with whom to share")
     return Offer(
@@ -101,6 +97,14 @@ def _offer(view: View) -> Offer:
         expiration_at=end_of_day(view.field("until")),
         description=view.field("note")[:2000],
     )
+
+
+def rights_of(view: View) -> frozenset[Permission]:
+    """What they may, as the form says. Malformed when it does not."""
+    rights = _RIGHTS.get(view.field("rights"))
+    if rights is None:
+        raise Malformed("say what they may do")
+    return rights | ({Permission.SHARE} if view.field("more") else set())
 
 
 def end_of_day(text: str) -> int | None:

@@ -1,0 +1,182 @@
+"""Requests for a share: what others ask of one, and what one asks of others."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from gateway.errors import GatewayError, Malformed
+from gateway.model import (
+    Contact,
+    OutboxEntry,
+    Permission,
+    ReceivedShare,
+    Request,
+    RequestState,
+    SentRequest,
+    SentRequestState,
+)
+from gateway.sharing.asking import Asking, came
+from gateway.sharing.contacts import Contacts
+from gateway.sharing.outbox import Outbox
+from gateway.sharing.receiving import Receiving
+from gateway.sharing.requests import Bounds, Requests
+from gateway.web.languages import N_
+from gateway.web.pages.listing import query_of
+from gateway.web.pages.share import end_of_day, rights_of
+from gateway.web.routes import Routes
+from gateway.web.views import Page, Pages, View
+
+STATES = {
+    RequestState.OPEN: N_("open"),
+    RequestState.AGREED: N_("shared"),
+    RequestState.DECLINED: N_("declined"),
+}
+SENT_STATES = {
+    SentRequestState.PENDING: N_("on its way"),
+    SentRequestState.SENT: N_("asked"),
+    SentRequestState.REFUSED: N_("refused"),
+}
+_MOST_PAST = 100
+_FIELDS = ("id", "rights", "until", "more", "owner", "share")
+_BLANK = dict.fromkeys(_FIELDS, "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An open request as its owner reads it; `until` is the latest date, "" for any."""
+
+    request: Request
+    contact: Contact | None
+    bounds: Bounds
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Mine:
+    """What somebody asked others for: whether it is still on its way, and what came of it."""
+
+    request: SentRequest
+    waiting: list[OutboxEntry]
+    came: list[ReceivedShare]
+
+
+def requests(
+    pages: Pages,
+    inbox: Requests,
+    asking: Asking,
+    receiving: Receiving,
+    contacts: Contacts,
+    outbox: Outbox,
+) -> Routes:
+    """/requests: the inbox, and what one asked for; /requests/ask: asking."""
+
+    async def asked(request: Request, known: dict[str, Contact]) -> _Asked:
+        bounds = await inbox.bounds(request)
+        ends_at = bounds.expiration_at
+        until = datetime.fromtimestamp(ends_at, UTC).date().isoformat() if ends_at else ""
+        return _Asked(request, known.get(request.share_with), bounds, until)
+
+    async def mine(user: str) -> list[_Mine]:
+        shares = await receiving.inbox(user)
+        found = []
+        for one in (await asking.all(user))[:_MOST_PAST]:
+            pending = one.state is SentRequestState.PENDING
+            taken = one.state is SentRequestState.SENT
+            waiting = await outbox.about(one.id) if pending else []
+            found.append(_Mine(one, waiting, came(one, shares) if taken else []))
+        return found
+
+    async def shown(view: View, status: int = 200, **more: object) -> web.StreamResponse:
+        name = view.user.name
+        known = {one.address: one for one in await contacts.all(name)}
+        everything = await inbox.all(name)
+        waits = [one for one in everything if one.state is RequestState.OPEN]
+        values = {
+            "now": [await asked(one, known) for one in waits],
+            "past": [one for one in everything if one.state is not RequestState.OPEN][:_MOST_PAST],
+            "mine": await mine(name),
+            "contacts": list(known.values()),
+            "states": STATES,
+            "sent_states": SENT_STATES,
+            "query_of": query_of,
+            "today": datetime.now(UTC).date().isoformat(),
+            "write": Permission.WRITE,
+            "share": Permission.SHARE,
+            "problem": "",
+            "entered": _BLANK,
+            "blank": _BLANK,
+        }
+        return view.render("requests.html", status, **(values | more))
+
+    async def again(view: View, error: GatewayError) -> web.StreamResponse:
+        """The forms as they were filled in, with the reason."""
+        entered = {name: view.field(name) for name in _FIELDS}
+        return await shown(view, max(error.status, 400), problem=error.message, entered=entered)
+
+    async def get_requests(view: View) -> web.StreamResponse:
+        return await shown(view)
+
+    async def post_request(view: View) -> web.StreamResponse:
+        one = view.field("id")
+        try:
+            match view.field("do"):
+                case "agree":
+                    done = await _agree(view, inbox)
+                    view.say(view.gettext("You agreed. This is the share."))
+                    return view.redirect(f"/sent/share?id={done.share}")
+                case "decline":
+                    await inbox.decline(one, owner=view.user.name)
+                    view.say(view.gettext("You declined. Nobody is told."))
+                case _:
+                    raise Malformed("the form does not say what to do")
+        except GatewayError as error:
+            return await again(view, error)
+        return view.redirect("/requests")
+
+    async def post_ask(view: View) -> web.StreamResponse:
+        try:
+            if view.field("do") == "retry":
+                made = await asking.by_id(view.field("id"), user=view.user.name)
+                for entry in await outbox.about(made.id):
+                    await outbox.retry(entry.id)
+                made = await asking.by_id(made.id)
+            else:
+                made = await asking.send(view.user.name, view.field("owner"), view.field("share"))
+        except GatewayError as error:
+            return await again(view, error)
+        _tell(view, made)
+        return view.redirect("/requests")
+
+    return pages.routes(
+        Page(
+            "/requests",
+            "page.requests",
+            get=get_requests,
+            post=post_request,
+            menu=N_("Requests"),
+            badge=inbox.open_to,
+        ),
+        Page("/requests/ask", "page.requests.ask", post=post_ask),
+    )
+
+
+async def _agree(view: View, inbox: Requests) -> Request:
+    return await inbox.agree(
+        view.field("id"),
+        owner=view.user.name,
+        permissions=rights_of(view),
+        expiration_at=end_of_day(view.field("until")),
+    )
+
+
+def _tell(view: View, made: SentRequest) -> None:
+    said = {
+        SentRequestState.SENT: view.gettext("%(who)s was asked. It is theirs to share."),
+        SentRequestState.PENDING: view.gettext(
+            "%(who)s will be asked as soon as their server answers."
+        ),
+        SentRequestState.REFUSED: view.gettext("The server of %(who)s refused the request."),
+    }
+    kind = "failed" if made.state is SentRequestState.REFUSED else "done"
+    view.say(said[made.state] % {"who": made.owner}, kind)
