@@ -1,10 +1,12 @@
 """What was done and decided, in a chain that cannot be changed unseen (`store/audit.py`).
 
-`record` returns once the entry is on disk, and raises Unavailable when it cannot be written: what
-is acknowledged is in the trail. `note` returns at once, for what happens often and grants nothing
+`write` puts what was done and its entry into one transaction: there is never one without the other.
+`record` returns once the entry is on disk, for what is no transaction of ours. Both raise
+Unavailable when the entry cannot be written: what is acknowledged is in the trail. `note` returns
+at once, for what happens often and grants nothing
 that lasts (access tokens, log-ins, refusals); its entry is written within half a second, so a crash
-may lose those. Both wait in one bounded line, and whoever writes takes all that wait: a hundred
-entries at once cost one transaction. The WebDAV path writes none.
+may lose those. What is recorded and noted waits in one bounded line, and whoever writes takes all
+that wait: a hundred entries at once cost one transaction. The WebDAV path writes none.
 """
 
 import asyncio
@@ -12,6 +14,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -33,6 +36,7 @@ _AGAIN_SECONDS = 1.0
 _LONGEST = 1000
 _VERIFIED_AT_ONCE = 5000
 
+Result = TypeVar("Result")
 Waiting = tuple[Deed, asyncio.Future[None] | None]
 
 
@@ -57,7 +61,57 @@ class Audit:
         self._waiting: list[Waiting] = []
         self._writer: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._closing = False
+
+    def deed(
+        self,
+        what: str,
+        *,
+        outcome: str = DONE,
+        who: str = "",
+        whom: str = "",
+        provider: str = "",
+        about: str = "",
+        decision: str = "",
+        reason: str = "",
+    ) -> Deed:
+        """What is to be entered, as of now; with a decision id of its own where none is given."""
+        return Deed(
+            at=self._clock(),
+            what=what,
+            outcome=outcome,
+            decision=decision or secrets.token_hex(8),
+            who=_text(who),
+            whom=_text(whom),
+            provider=_text(provider),
+            about=_text(about),
+            reason=_text(reason),
+        )
+
+    async def write(
+        self, work: Callable[[Connection], Result], told: Callable[[Result], Deed | None]
+    ) -> Result:
+        """Run `work` and enter what `told` says of its result, in one transaction on disk.
+
+        None is nothing worth an entry. Raises Unavailable when either cannot be written, and what
+        `work` raises; there is neither then.
+        """
+
+        def both(connection: Connection) -> tuple[Result, list[AuditEntry]]:
+            result = work(connection)
+            deed = told(result) if self._on else None
+            if deed is None:
+                return result, []
+            try:
+                return result, audit.append(connection, self._vault, [deed])
+            except audit.Damaged as error:
+                raise _unwritten(error) from error
+
+        async with self._turn:  # all change the end of the chain, and would collide
+            result, entries = await self._database.write(both)
+        self._have_written(entries)
+        return result
 
     async def record(
         self,
@@ -75,11 +129,20 @@ class Audit:
 
         Raises Unavailable when it cannot be written.
         """
-        deed = self._deed(what, outcome, who, whom, provider, about, decision, reason)
+        deed = self.deed(
+            what,
+            outcome=outcome,
+            who=who,
+            whom=whom,
+            provider=provider,
+            about=about,
+            decision=decision,
+            reason=reason,
+        )
         if self._on:
             written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             if not self._enqueue(deed, written):
-                raise Unavailable("the audit trail cannot be written just now", retry_after=5)
+                raise _unwritten("too much waits")
             self._hurry.set()
             await written
         return deed.decision
@@ -98,7 +161,16 @@ class Audit:
     ) -> str:
         """Have an entry written soon; returns its decision id. Too many at once are counted, not
         kept."""
-        deed = self._deed(what, outcome, who, whom, provider, about, decision, reason)
+        deed = self.deed(
+            what,
+            outcome=outcome,
+            who=who,
+            whom=whom,
+            provider=provider,
+            about=about,
+            decision=decision,
+            reason=reason,
+        )
         if self._on and not self._enqueue(deed, None):
             metrics.audit_lost.inc()
         return deed.decision
@@ -129,29 +201,6 @@ class Audit:
         if self._writer is not None:
             await asyncio.gather(self._writer, return_exceptions=True)
 
-    def _deed(
-        self,
-        what: str,
-        outcome: str,
-        who: str,
-        whom: str,
-        provider: str,
-        about: str,
-        decision: str,
-        reason: str,
-    ) -> Deed:
-        return Deed(
-            at=self._clock(),
-            what=what,
-            outcome=outcome,
-            decision=decision or secrets.token_hex(8),
-            who=_text(who),
-            whom=_text(whom),
-            provider=_text(provider),
-            about=_text(about),
-            reason=_text(reason),
-        )
-
     def _enqueue(self, deed: Deed, written: asyncio.Future[None] | None) -> bool:
         if len(self._waiting) >= _MOST_WAITING:
             return False
@@ -179,31 +228,34 @@ class Audit:
     async def _append(self, batch: list[Waiting]) -> bool:
         append = partial(audit.append, vault=self._vault, deeds=[deed for deed, _ in batch])
         try:
-            entries = await self._database.write(append)
+            async with self._turn:
+                entries = await self._database.write(append)
         except Exception as error:  # whatever it is, nobody may wait for ever
             event("audit.stalled", level="error", error=str(error))
             self._refuse(batch, error)
             return False
-        metrics.audit_entries.inc(len(entries))
         for _, written in batch:
             if written is not None and not written.done():
                 written.set_result(None)
-        self._written(entries)
+        self._have_written(entries)
         return True
+
+    def _have_written(self, entries: list[AuditEntry]) -> None:
+        if entries:
+            metrics.audit_entries.inc(len(entries))
+            self._written(entries)
 
     def _refuse(self, batch: list[Waiting], error: Exception) -> None:
         """Those that wait for their entry are told; what was only noted is tried again."""
         for _, written in batch:
             if written is not None and not written.done():
-                written.set_exception(
-                    Unavailable(
-                        "the audit trail cannot be written just now",
-                        detail=str(error),
-                        retry_after=5,
-                    )
-                )
+                written.set_exception(_unwritten(error))
         if isinstance(error, Unavailable):
             self._waiting = [one for one in batch if one[1] is None] + self._waiting
+
+
+def _unwritten(why: object) -> Unavailable:
+    return Unavailable("the audit trail cannot be written just now", detail=str(why), retry_after=5)
 
 
 def _text(text: str) -> str:

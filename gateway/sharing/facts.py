@@ -1,8 +1,13 @@
 """What policy is asked about: shares and messages in the words of the rules."""
 
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
 from gateway.httpsig.message import Message
-from gateway.model import Authority, ReceivedShare, SentShare
+from gateway.model import Authority, KeyStanding, ReceivedShare, SentShare
 from gateway.policy.facts import Action, Facts
+from gateway.store import providers
 
 _WEBDAV = frozenset({"webdav"})
 
@@ -33,6 +38,24 @@ def of_received(share: ReceivedShare, action: Action) -> Facts:
         protocols=_WEBDAV,
         size=share.size,
         exchanges=share.must_exchange_token,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a server: its capabilities, None if nothing; whether its key is pinned."""
+
+    capabilities: frozenset[str] | None
+    pinned: bool
+
+
+def known(connection: Connection, provider: Authority) -> Known:
+    """What is known of a server."""
+    found = providers.find(connection, provider)
+    keys = providers.keys_of(connection, provider)
+    return Known(
+        frozenset(found.capabilities) if found else None,
+        any(key.standing is KeyStanding.PINNED for key in keys),
     )
 
 

@@ -3,7 +3,7 @@
 import secrets
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import urlencode
 
@@ -31,6 +31,7 @@ from gateway.model import (
     Authority,
     Contact,
     ContactSource,
+    Deed,
     InviteState,
     ProviderSource,
     SentInvite,
@@ -38,6 +39,7 @@ from gateway.model import (
 )
 from gateway.ocm import invites
 from gateway.ocm.invites import Acceptance, Invite, Person
+from gateway.policy.doorkeeper import Ruling
 from gateway.policy.facts import Action, Facts
 from gateway.providers.client import Reply
 from gateway.sharing import facts
@@ -118,9 +120,9 @@ class Inviting:
                 raise TooMany(f"{self._terms.most_open} invites are open already; withdraw some")
             self._state.invites.add(connection, invite)
 
-        await self._state.database.write(record)
+        deed = self._deed("invite.created", user.name, about=invite.id)
+        await self._others.audit.write(record, lambda _: deed)
         event("invite.created", id=invite.id, user=user.name)
-        await self._audit("invite.created", user.name, about=invite.id)
         return invite
 
     def _expiration(self, wanted: int | None, now: int) -> int | None:
@@ -168,11 +170,10 @@ class Inviting:
     async def withdraw(self, invite_id: str, *, sender: str | None = None) -> SentInvite:
         """Take an Invite back. Raises Conflict when it was accepted already."""
         invite = await self.by_id(invite_id, sender=sender)
-        if await self._state.database.write(
-            partial(self._state.invites.withdraw, invite_id=invite_id)
-        ):
+        withdraw = partial(self._state.invites.withdraw, invite_id=invite_id)
+        deed = self._deed("invite.withdrawn", invite.sender, about=invite_id)
+        if await self._others.audit.write(withdraw, lambda done: deed if done else None):
             event("invite.withdrawn", id=invite_id)
-            await self._audit("invite.withdrawn", invite.sender, about=invite_id)
         invite = await self.by_id(invite_id)
         if invite.state is not InviteState.WITHDRAWN:
             raise Conflict(f"the invite is {invite.state.value} already")
@@ -210,11 +211,13 @@ class Inviting:
         invite = await self._known(acceptance.token)
         signer = await self._prove(message, provider)
         sender = await self._inviter(invite)
-        await self._admit(provider, sender.name, facts.scheme_of(message, signer))
+        ruling = await self._admit(provider, sender.name, facts.scheme_of(message, signer))
         contact = self._contact(sender.name, provider, acceptance.receiver)
-        if await self._state.database.write(partial(self._take, invite=invite, contact=contact)):
+        take = partial(self._take, invite=invite, contact=contact)
+        deed = self._deed("invite.accepted", sender.name, contact, about=invite.id)
+        deed = replace(deed, decision=ruling.id)
+        if await self._others.audit.write(take, lambda taken: deed if taken else None):
             event("invite.accepted", id=invite.id, user=sender.name, server=provider)
-            await self._audit("invite.accepted", sender.name, contact, about=invite.id)
             return Welcome(_introduce(sender), repeated=False)
         invite = await self._known(acceptance.token)
         if invite.accepted_by != contact.address:
@@ -241,9 +244,9 @@ class Inviting:
                 "who lives here cannot be told just now", detail=error.explanation, retry_after=60
             ) from error
 
-    async def _admit(self, provider: Authority, user: str, signed: str | None = None) -> None:
+    async def _admit(self, provider: Authority, user: str, signed: str | None = None) -> Ruling:
         """Policy on an invite, now that everything is known of it."""
-        self._others.doorkeeper.admit(
+        return self._others.doorkeeper.admit(
             Facts(
                 Action.INVITE,
                 provider,
@@ -280,7 +283,7 @@ class Inviting:
         provider = invite.provider
         if provider == self._ours.authority:
             raise Malformed("the invite is from somebody of this server; nobody needs it here")
-        await self._admit(provider, receiver.name)
+        ruling = await self._admit(provider, receiver.name)
         await self._others.registry.expect_approved(provider, ProviderSource.INVITE)
         token, now = invite.token, self._clock()
 
@@ -304,10 +307,10 @@ class Inviting:
             end(connection)
             return contacts.put(connection, contact)
 
-        kept = await self._state.database.write(record)
+        deed = replace(self._deed("invite.taken", receiver.name, contact), decision=ruling.id)
+        kept = await self._others.audit.write(record, lambda _: deed)
         await self._others.registry.note(provider, ProviderSource.INVITE)
         event("invite.taken", user=receiver.name, server=provider, contact=kept.id)
-        await self._audit("invite.taken", receiver.name, kept)
         return kept
 
     async def _ask(self, invite: Invite, receiver: User, *, in_doubt: bool) -> Person:
@@ -331,10 +334,10 @@ class Inviting:
         _expect_taken(provider, reply)
         return invites.parse_person(reply.body, provider)
 
-    async def _audit(
+    def _deed(
         self, what: str, user: str, contact: Contact | None = None, *, about: str = ""
-    ) -> None:
-        await self._others.audit.record(
+    ) -> Deed:
+        return self._others.audit.deed(
             what,
             who=str(self._ours.address(user)),
             whom=contact.address if contact else "",

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sqlalchemy import Connection
@@ -29,6 +29,7 @@ from gateway.logs import event
 from gateway.model import (
     Contact,
     ContactSource,
+    Deed,
     Errand,
     OutboxEntry,
     Permission,
@@ -59,6 +60,14 @@ _SETTLING_SECONDS = 60
 _NOT_YET = (400, 401, 404)
 """What a server may say of its own share for so long: Reva keeps it after our answer."""
 _EVERYTHING = frozenset({Permission.READ, Permission.WRITE})
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What we know of who sends a share: the recipient's contact, and the sending server."""
+
+    contact: Contact | None
+    server: facts.Known
 
 
 class Receiving:
@@ -105,13 +114,16 @@ class Receiving:
         webdav = shares.check_supported(new, honours_mfa=self._ours.honours_mfa)
         self._admit_terms(new, webdav)
         recipient = await self._recipient(new)
-        contact = await self._admit_sender(new, recipient)
+        known = await self._state.database.read(partial(_known, new=new, recipient=recipient))
+        contact = self._admit_sender(new, known.contact)
         offered = self._record(new, webdav, recipient)
-        ruling = await self._rule(offered, contact, facts.scheme_of(message, signer))
-        share = await self._state.database.write(partial(self._keep, share=offered, ruling=ruling))
+        ruling = self._rule(offered, known, contact, facts.scheme_of(message, signer))
+        share = await self._others.audit.write(
+            partial(self._keep, share=offered, ruling=ruling),
+            lambda kept: self._arrived(kept, ruling) if kept.id == offered.id else None,
+        )
         await self._others.registry.note(sending_server, ProviderSource.SHARE)
         event("share.received", id=share.id, server=sending_server, recipient=recipient.name)
-        await self._audit("received.arrived", share, share.sender)
         if contact and contact.trusted and share.state is ReceivedState.PENDING:
             await self._decide(
                 share,
@@ -122,19 +134,11 @@ class Receiving:
             )
         return recipient
 
-    async def _admit_sender(self, new: NewShare, recipient: User) -> Contact | None:
+    def _admit_sender(self, new: NewShare, contact: Contact | None) -> Contact | None:
         """The recipient's contact, if the sender is one; Refused where only contacts may share.
 
         A contact that came of an earlier share alone was never asked for (draft 03, 4.4.1).
         """
-        contact = await self._state.database.read(
-            partial(
-                contacts.find,
-                user=recipient.name,
-                provider=new.sender.authority,
-                user_id=local_part(new.sender.identifier, new.sender.authority),
-            )
-        )
         if new.sender.authority != new.sending_server:
             contact = None  # another server says so (a reshare in the form of 1.0)
         asked_for = contact is not None and contact.source is not ContactSource.SHARE
@@ -142,16 +146,17 @@ class Receiving:
             raise Refused("the recipient takes shares only from contacts; send an invite first")
         return contact
 
-    async def _rule(self, share: ReceivedShare, contact: Contact | None, signed: str) -> Ruling:
+    def _rule(
+        self, share: ReceivedShare, known: _Known, contact: Contact | None, signed: str
+    ) -> Ruling:
         """Policy on the whole share, now that everything is known of it."""
-        known = await self._others.registry.find(share.sending_server)
         return self._others.doorkeeper.admit(
             replace(
                 facts.of_received(share, Action.SHARE_IN),
                 signed=signed,
                 invited=contact is not None and contact.source is ContactSource.INVITE,
-                capabilities=frozenset(known.capabilities) if known else None,
-                pinned=await self._others.registry.pinned(share.sending_server),
+                capabilities=known.server.capabilities,
+                pinned=known.server.pinned,
                 settled=True,
             )
         )
@@ -242,9 +247,9 @@ class Receiving:
                 ReceivedState.QUARANTINED,
             ),
         )
-        if await self._state.database.write(unshare):
+        deed = self._deed("received.unshared", share, share.sender)
+        if await self._others.audit.write(unshare, lambda moved: deed if moved else None):
             event("share.unshared", id=share.id, server=share.sending_server)
-            await self._audit("received.unshared", share, share.sender)
 
     async def _doubt(
         self, share: ReceivedShare, notification: NewNotification, *, proven: bool
@@ -354,9 +359,9 @@ class Receiving:
                 ReceivedState.QUARANTINED,
             ),
         )
-        if await self._state.database.write(move):
+        deed = self._deed("received.expired", share, self._address(share))
+        if await self._others.audit.write(move, lambda moved: deed if moved else None):
             event("share.expired", id=share.id, server=share.sending_server)
-            await self._audit("received.expired", share, self._address(share))
 
     async def _decide(
         self,
@@ -383,9 +388,9 @@ class Receiving:
                 contacts.put(connection, _contact(share, self._clock()))
             return moved
 
-        if await self._state.database.write(record):
+        deed = self._deed(f"received.{state.value}", share, self._address(share))
+        if await self._others.audit.write(record, lambda moved: deed if moved else None):
             event(f"share.{state.value}", id=share.id, server=share.sending_server)
-            await self._audit(f"received.{state.value}", share, self._address(share))
             if at_once:
                 await self._outbox.attempt(entry.id)
         decided = await self.by_id(share.id)
@@ -393,9 +398,13 @@ class Receiving:
             raise Conflict(f"the share is {decided.state.value} already")
         return decided
 
-    async def _audit(self, what: str, share: ReceivedShare, who: str) -> None:
+    def _arrived(self, share: ReceivedShare, ruling: Ruling) -> Deed:
+        deed = self._deed("received.arrived", share, share.sender)
+        return replace(deed, outcome=ruling.verdict.outcome.word, decision=ruling.id)
+
+    def _deed(self, what: str, share: ReceivedShare, who: str) -> Deed:
         ours = self._address(share)
-        await self._others.audit.record(
+        return self._others.audit.deed(
             what,
             who=who,
             whom=share.sender if who == ours else ours,
@@ -424,6 +433,16 @@ class Receiving:
             if error.answered not in _NOT_YET or age >= _SETTLING_SECONDS:
                 raise
             raise ProviderFailed(error.message, detail=error.detail) from error
+
+
+def _known(connection: Connection, new: NewShare, recipient: User) -> _Known:
+    contact = contacts.find(
+        connection,
+        user=recipient.name,
+        provider=new.sender.authority,
+        user_id=local_part(new.sender.identifier, new.sender.authority),
+    )
+    return _Known(contact, facts.known(connection, new.sending_server))
 
 
 def _contact(share: ReceivedShare, now: int) -> Contact:

@@ -27,6 +27,7 @@ from gateway.logs import event
 from gateway.model import (
     Contact,
     ContactSource,
+    Deed,
     Errand,
     OutboxEntry,
     Permission,
@@ -41,6 +42,7 @@ from gateway.ocm.discovery import Discovery
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.ocm.shares import NewShare
 from gateway.ocm.tokens import TokenRequest, TokenResponse
+from gateway.policy.doorkeeper import Ruling
 from gateway.policy.facts import Action, Facts
 from gateway.providers.dialects import Speech
 from gateway.providers.identity import claimed
@@ -115,7 +117,7 @@ class Sending:
         pending while its delivery is retried. Raises Malformed, NotFound, Refused, Unsupported for
         what cannot be shared at all, and the storage's errors; nothing is kept then.
         """
-        share = await self._intend(offer)
+        share, ruling = await self._intend(offer)
         entry = self._entry(Errand.SHARE, share)
 
         def record(connection: Connection) -> None:
@@ -124,14 +126,15 @@ class Sending:
             if along:
                 along(connection, share)
 
-        await self._state.database.write(record)
+        deed = replace(self._deed("sent.created", share), decision=ruling.id)
+        await self._others.audit.write(record, lambda _: deed)
         await self._others.registry.note(share.receiving_server, ProviderSource.DIRECT)
         event("share.created", provider_id=share.provider_id, server=share.receiving_server)
-        await self._audit("sent.created", share)
         await self._outbox.attempt(entry.id)
         return await self.by_id(share.provider_id)
 
-    async def _intend(self, offer: Offer) -> SentShare:
+    async def _intend(self, offer: Offer) -> tuple[SentShare, Ruling]:
+        """The Share within the limits of policy, and what that has decided."""
         if not self._ours.sends:
             raise Unsupported("sharing with other servers is switched off")
         address = parse_address(offer.share_with)
@@ -168,23 +171,27 @@ class Sending:
             description=offer.description,
             must_use_mfa=offer.must_use_mfa,
         )
-        limits = keeper.admit(await self._facts(share)).limits
-        return replace(
+        ruling = keeper.admit(await self._facts(share))
+        limits = ruling.limits
+        limited = replace(
             share,
             permissions=share.permissions - ({Permission.WRITE} if limits.read_only else set()),
             expiration_at=limits.expiration(share.expiration_at, now),
             must_exchange_token=limits.must_exchange or share.must_exchange_token,
         )
+        return limited, ruling
 
     async def _facts(self, share: SentShare) -> Facts:
         """All that policy may want to know of a Share that is about to be made."""
         contact = await self._contact_of(share)
-        known = await self._others.registry.find(share.receiving_server)
+        known = await self._state.database.read(
+            partial(facts.known, provider=share.receiving_server)
+        )
         return replace(
             facts.of_sent(share, Action.SHARE_OUT),
             invited=contact is not None and contact.source is ContactSource.INVITE,
-            capabilities=frozenset(known.capabilities) if known else None,
-            pinned=await self._others.registry.pinned(share.receiving_server),
+            capabilities=known.capabilities,
+            pinned=known.pinned,
             settled=True,
         )
 
@@ -245,9 +252,9 @@ class Sending:
             outbox.add(connection, entry)
             return True, True
 
-        ended, told = await self._state.database.write(record)
+        deed = self._deed(f"sent.{state.value}", share)
+        ended, told = await self._others.audit.write(record, lambda done: deed if done[0] else None)
         if ended:
-            await self._audit(f"sent.{state.value}", share)
             event(
                 f"share.{state.value}",
                 provider_id=share.provider_id,
@@ -255,8 +262,8 @@ class Sending:
             )
         return entry if told else None
 
-    async def _audit(self, what: str, share: SentShare, reason: str = "") -> None:
-        await self._others.audit.record(
+    def _deed(self, what: str, share: SentShare, reason: str = "") -> Deed:
+        return self._others.audit.deed(
             what,
             who=str(self._ours.address(share.owner)),
             whom=share.share_with,
@@ -361,8 +368,8 @@ class Sending:
             out_of=(SentState.PENDING,),
             reason=reason,
         )
-        if await self._state.database.write(refuse):
-            await self._audit("sent.refused", await self.by_id(entry.share), reason)
+        deed = self._deed("sent.refused", await self.by_id(entry.share), reason)
+        await self._others.audit.write(refuse, lambda moved: deed if moved else None)
 
     async def _redeliver(self, entry: OutboxEntry) -> None:
         await self._state.database.write(
@@ -453,13 +460,13 @@ class Sending:
         move = partial(
             self._state.sent.move, provider_id=share.provider_id, state=state, out_of=out_of
         )
-        if await self._state.database.write(move):
+        deed = self._deed(f"sent.{state.value}", share)
+        if await self._others.audit.write(move, lambda moved: deed if moved else None):
             event(
                 f"share.{state.value}",
                 provider_id=share.provider_id,
                 server=share.receiving_server,
             )
-            await self._audit(f"sent.{state.value}", share)
 
     async def exchange_token(self, request: TokenRequest, message: Message) -> TokenResponse:
         """Exchange the secret of a Share for an access token (Code Flow, draft 03, 9).

@@ -1,0 +1,65 @@
+"""What the roles do and its entry in the audit trail: both or neither, on either engine."""
+
+import asyncio
+from functools import partial
+
+import pytest
+
+from gateway.errors import Unavailable
+from gateway.store import audit, facts
+from gateway.store.audit import Wanted
+from tests.sharing.stage import (
+    address,
+    counts,
+    create_share,
+    leaves_no_trace,
+    send_share,
+    shares_of,
+)
+
+
+async def entries(gateway, what=""):
+    return await gateway.state.database.read(partial(audit.entries, wanted=Wanted(what=what)))
+
+
+async def damage(gateway):
+    """Somebody without the key has written where the trail ends."""
+    await gateway.state.database.write(partial(facts.put, name="audit head", value="0:0:0"))
+
+
+async def test_a_share_that_the_trail_does_not_take_is_not_taken(gateway, peer):
+    await damage(gateway)
+    reply = await peer.post(shares_of(gateway), peer.share(address(gateway)))
+    assert reply.status == 503
+    assert reply.headers["Retry-After"]
+    assert await counts(gateway) == (0, 0, 0)
+
+
+async def test_a_share_that_the_trail_does_not_take_is_not_made(gateway, peer):
+    await damage(gateway)
+    with pytest.raises(Unavailable, match="audit trail"):
+        await create_share(gateway, peer)
+    await leaves_no_trace(gateway, peer)
+
+
+async def test_an_entry_names_the_decision_that_let_it_happen(gateway, peer):
+    await send_share(peer, gateway)
+    await create_share(gateway, peer)
+    [arrived] = await entries(gateway, "received.arrived")
+    [created] = await entries(gateway, "sent.created")
+    for entry, action in ((arrived, "share-in"), (created, "share-out")):
+        decision = await gateway.ledger.by_id(entry.deed.decision)
+        assert (decision.action, decision.provider) == (action, peer.authority)
+
+
+async def test_a_share_that_comes_again_is_entered_once(gateway, peer):
+    body = await send_share(peer, gateway)
+    assert (await peer.post(shares_of(gateway), body)).status == 201
+    assert len(await entries(gateway, "received.arrived")) == 1
+
+
+async def test_shares_that_come_at_once_are_all_taken_and_entered(gateway, peer):
+    bodies = [peer.share(address(gateway), providerId=f"at-once-{n}") for n in range(8)]
+    replies = await asyncio.gather(*(peer.post(shares_of(gateway), body) for body in bodies))
+    assert [reply.status for reply in replies] == [201] * 8
+    assert len(await entries(gateway, "received.arrived")) == 8
