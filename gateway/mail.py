@@ -64,6 +64,27 @@ class Mail:
             raise failure from error
         event("mail.sent")
 
+    async def knock(self) -> None:
+        """Connect and log in as for a letter, and send none. Raises Unavailable, Unsupported."""
+        if not self.on:
+            raise Unsupported("mail is not configured")
+        settings = self._settings
+        client = aiosmtplib.SMTP(
+            hostname=settings.host,
+            port=settings.port,
+            use_tls=settings.security is config.MailSecurity.TLS,
+            start_tls=settings.security is config.MailSecurity.STARTTLS,
+            timeout=settings.seconds,
+        )
+        try:
+            async with client:
+                if settings.username:
+                    password = _password(settings.password_file) or ""
+                    await client.login(settings.username, password)
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            detail = f"{type(error).__name__}: {error}"
+            raise Unavailable("the mail server does not take us", detail=detail) from error
+
     def _message(self, letter: Letter) -> EmailMessage:
         message = EmailMessage()
         message["From"] = self._settings.sender

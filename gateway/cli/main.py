@@ -10,6 +10,7 @@ from gateway.cli import (
     dialects,
     directory,
     discover,
+    federation,
     invite,
     keys,
     outbox,
@@ -22,6 +23,7 @@ from gateway.cli import (
 )
 from gateway.cli.check import check
 from gateway.cli.demo import demo
+from gateway.cli.doctor import doctor
 from gateway.cli.serve import serve
 from gateway.cli.simulate import simulate
 from gateway.cli.sweep import sweep
@@ -33,6 +35,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(check)
+app.command()(doctor)
 app.command()(demo)
 app.command()(simulate)
 app.command()(sweep)
@@ -44,6 +47,7 @@ app.add_typer(invite.commands, name="invite")
 app.add_typer(contact.commands, name="contact")
 app.add_typer(directory.commands, name="directory")
 app.command()(discover.discover)
+app.add_typer(federation.commands, name="federation")
 app.add_typer(dialects.commands, name="dialects")
 app.add_typer(keys.commands, name="keys")
 app.add_typer(peers.commands, name="peers")

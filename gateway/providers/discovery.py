@@ -25,7 +25,7 @@ _DOCUMENT_BYTES = 256 * 1024
 _MANY = 2000
 _MOST_LATE = 2
 """How often a server may answer too late before it is given up."""
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +125,19 @@ class Discoveries:
             headers={"Accept": "application/json"},
             total_seconds=self._provider_seconds,
         ) as answer:
-            moved = answer.headers.get("Location", "") if answer.status in _REDIRECTS else ""
-            if answer.status != 200 and not (moved and follow):
+            leads_to = answer.headers.get("Location", "") if answer.status in REDIRECTS else ""
+            if answer.status != 200 and not (leads_to and follow):
                 raise ProviderFailed(f"answered {answer.status}")
             body = await answer.read(_DOCUMENT_BYTES)
-        if moved:
-            return await self._fetch(provider, _moved(url, moved), follow=False)
+        if leads_to:
+            return await self._fetch(provider, moved(url, leads_to), follow=False)
         document = discovery.parse(body, asked_at=str(URL(url).origin()))
         if not document.enabled:
             raise ProviderRefused(f"{provider} has switched OCM off")
         return document
 
 
-def _moved(url: str, location: str) -> str:
+def moved(url: str, location: str) -> str:
     """Where a redirect leads; ProviderFailed when that is another server or another scheme."""
     try:
         there = URL(url, encoded=True).join(URL(location, encoded=True))

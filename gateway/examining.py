@@ -1,0 +1,113 @@
+"""Where the parts of an examination meet: a gateway opened beside the running one, and probes."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from gateway.app import Gateway, open_gateway
+from gateway.config import Config
+from gateway.errors import GatewayError
+from gateway.model import Authority
+from gateway.probes import house, public, trust
+from gateway.probes.finding import Finding, failed, first_failure, ok, skipped
+from gateway.probes.server import Look, ServerProbe
+from gateway.transport import Guarded, TestingHosts
+
+
+class _Unwatched:
+    """Nobody keeps count: an examination opens and closes no breaker."""
+
+    def expect_open(self, provider: Authority) -> None:
+        pass
+
+    def failed(self, provider: Authority, reason: str) -> None:
+        pass
+
+    def answered(self, provider: Authority) -> None:
+        pass
+
+
+@asynccontextmanager
+async def _probe(gateway: Gateway) -> AsyncIterator[ServerProbe]:
+    """A probe that may go anywhere, also to our own name where that is a private address here."""
+    testing = frozenset(gateway.settings.testing.hosts)
+    plain, own = TestingHosts(testing), TestingHosts(testing | {gateway.ours.authority})
+    guarded = Guarded(own, lambda _: None, _Unwatched())
+    signatures = gateway.settings.signatures
+    try:
+        yield ServerProbe(
+            guarded,
+            gateway.clock,
+            plain=lambda provider: provider in plain,
+            private=lambda provider: provider in own,
+            skew_seconds=signatures.skew_seconds,
+        )
+    finally:
+        await guarded.close()
+
+
+async def federation(gateway: Gateway, provider: Authority, *, signed: bool) -> Look:
+    """Whether that server and this one could federate, step by step."""
+    async with _probe(gateway) as probe:
+        look = await probe.look(provider)
+    approval = gateway.settings.trust.approval
+    verdict = trust.policy(look, gateway.others, approval=approval)
+    look.findings.append(verdict)
+    if not signed:
+        look.findings.append(skipped("signature", "not wanted"))
+    elif broken := first_failure(look.findings):
+        look.findings.append(skipped("signature", f"{broken.check} comes first"))
+    else:
+        look.findings.append(await trust.signature(look, gateway.others, gateway.ours))
+    return look
+
+
+async def connections(settings: Config, user: str = "") -> list[Finding]:
+    """Whether everything that the gateway leans on can be reached."""
+    return await _opened(settings, lambda gateway: _house(gateway, user))
+
+
+async def doctor(settings: Config, user: str = "") -> list[Finding]:
+    """`connections`, and this gateway as others see it."""
+
+    async def work(gateway: Gateway) -> list[Finding]:
+        found = await _house(gateway, user)
+        async with _probe(gateway) as probe:
+            found += await public.outside(gateway.settings, gateway.ours, gateway.ring, probe)
+        return found
+
+    return await _opened(settings, work)
+
+
+async def _opened(
+    settings: Config, work: Callable[[Gateway], Awaitable[list[Finding]]]
+) -> list[Finding]:
+    try:
+        async with open_gateway(settings) as gateway:
+            return [_database(settings), *await work(gateway)]
+    except GatewayError as error:
+        advice = (
+            "Does the database run, is its password right, is its disk full? "
+            if settings.state.shared
+            else "May this user read and write state.folder, is its disk full? "
+        )
+        advice += "The key file has to be the one it was made with."
+        return [failed("database", error.explanation, advice)]
+
+
+def _database(settings: Config) -> Finding:
+    if settings.state.shared:
+        return ok("database", "PostgreSQL takes us, its tables are those of this version")
+    size = os.stat(settings.state.database_file).st_size // 1024  # noqa: PTH116 - one call
+    return ok("database", f"{settings.state.database_file}, {size} KiB, writable")
+
+
+async def _house(gateway: Gateway, user: str) -> list[Finding]:
+    settings = gateway.settings
+    return [
+        *await house.storage(settings, gateway.storage, user),
+        await house.mail(settings.mail),
+        *await house.directories(gateway.directories),
+        await house.bundle(settings.policy.bundle, gateway.live),
+        await house.oidc(settings.login.oidc, gateway.anywhere),
+    ]

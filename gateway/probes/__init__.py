@@ -1,0 +1,1 @@
+"""PROBES  what works and what does not, from the outside in; each finding says what to do."""
