@@ -46,6 +46,7 @@ from gateway.sharing.inviting import Inviting, Terms
 from gateway.sharing.leaving import Leaving
 from gateway.sharing.links import LINK_PATH, Links
 from gateway.sharing.messages import Messages
+from gateway.sharing.news import Newsroom
 from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import Outbox
@@ -85,6 +86,7 @@ from gateway.web.pages.operator import OperatorPages
 from gateway.web.pages.received import received
 from gateway.web.pages.requests import requests
 from gateway.web.pages.sent import sent
+from gateway.web.pages.settings import settings as settings_page
 from gateway.web.pages.share import share
 from gateway.web.pages.wayf import WayfPages
 from gateway.web.passthrough import PassThrough
@@ -122,6 +124,7 @@ class Gateway:
     access: Access
     accesses: Accesses
     outbox: Outbox
+    newsroom: Newsroom
     sending: Sending
     receiving: Receiving
     visiting: Visiting
@@ -211,11 +214,10 @@ def _place(state: config.State) -> Path | PostgresAddress:
 
 
 def _private(settings: Config, testing: TestingHosts) -> TestingHosts:
-    """Hosts that may have private addresses: those for testing, and such an OpenID provider."""
-    issuer = settings.login.oidc.issuer
-    if not issuer or not settings.login.oidc.private:
-        return testing
-    return TestingHosts(testing.entries | {authority_of(URL(issuer))})
+    """Hosts that may have private addresses: for testing, such an OpenID provider or webhook."""
+    oidc, news = settings.login.oidc, settings.news
+    named = (oidc.issuer if oidc.private else None, news.webhook if news.webhook_private else None)
+    return TestingHosts(testing.entries | {authority_of(URL(url)) for url in named if url})
 
 
 def _oidc(gateway: Gateway, pages: Pages) -> Oidc | None:
@@ -306,9 +308,12 @@ def _joined(
         ),
     )
     accesses = Accesses(state.database, state.sent, clock, keep=settings.sharing.access_log_lines)
-    sending = Sending(ours, state, others, storage, access, outbox, clock)
-    receiving = Receiving(ours, state, others, parties, outbox, clock)
-    inviting = Inviting(ours, state, others, parties, _terms(settings), clock)
+    mail = Mail(settings.mail)
+    pages = f"{ours.origin}{settings.pages_path}"
+    newsroom = Newsroom(settings.news, ours, state, parties, mail, anywhere, clock, pages=pages)
+    sending = Sending(ours, state, others, storage, access, outbox, newsroom, clock)
+    receiving = Receiving(ours, state, others, parties, outbox, newsroom, clock)
+    inviting = Inviting(ours, state, others, parties, _terms(settings), newsroom, clock)
     leaving = Leaving(ours, state, others, sending, receiving, outbox, clock)
     visiting = Visiting(ours, state, others, clock)
     return Gateway(
@@ -324,6 +329,7 @@ def _joined(
         access=access,
         accesses=accesses,
         outbox=outbox,
+        newsroom=newsroom,
         sending=sending,
         receiving=receiving,
         visiting=visiting,
@@ -335,7 +341,7 @@ def _joined(
             every_seconds=settings.dialects.probe_minutes * 60,
         ),
         inviting=inviting,
-        messages=Messages(ours, state, parties, inviting, Mail(settings.mail), clock),
+        messages=Messages(ours, state, parties, inviting, mail, clock),
         wayf=Wayf(
             ours,
             others,
@@ -354,7 +360,7 @@ def _joined(
             parties,
             sending,
             clock,
-            page=f"{ours.origin}{settings.pages_path}{LINK_PATH}",
+            page=f"{pages}{LINK_PATH}",
             most=settings.sharing.public_link_most,
             enabled=settings.sharing.public_links,
         ),
@@ -452,6 +458,7 @@ def _api(gateway: Gateway, doors: Doors) -> Api:
         gateway.requests,
         gateway.asking,
         gateway.outbox,
+        gateway.newsroom,
         Recipients(gateway.ours, gateway.others, gateway.contacts),
         gateway.rates,
         server=f"{gateway.ours.origin}/{'/'.join(_api_path(gateway.settings))}",
@@ -506,6 +513,8 @@ def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
         routes |= acceptance(pages, ours, gateway.inviting, gateway.parties, gateway.wayf)
     if ours.wayf:
         routes |= WayfPages(pages, ours, gateway.wayf, gateway.inviting, rates).routes()
+    if gateway.newsroom.by_mail:
+        routes |= settings_page(pages, gateway.newsroom)
     if settings.sharing.public_links:
         routes |= link(pages, gateway.links, rates)
     return routes
@@ -519,6 +528,7 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
         asyncio.create_task(gateway.outbox.work()),
         asyncio.create_task(gateway.ledger.work()),
         asyncio.create_task(gateway.accesses.work()),
+        asyncio.create_task(gateway.newsroom.work()),
         asyncio.create_task(gateway.live.work()),
         asyncio.create_task(gateway.directories.work()),
         asyncio.create_task(gateway.probing.work()),

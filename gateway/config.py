@@ -5,6 +5,7 @@ file (`environment.py`). Secrets come as files (`*_file`) or inline for trials; 
 relative to the configuration file.
 """
 
+import base64
 import ipaddress
 import os
 import re
@@ -455,6 +456,32 @@ class KnownServer(Section):
     unsigned_exchange: bool = False
 
 
+class News(Section):
+    """How people are told what happened: by mail where there is a mail server, and by a webhook."""
+
+    mail: bool = True
+    address: str = Field(default="", pattern=r"^([^@\s<>]*\{user\}[^@\s<>]*@[^@\s<>]+|\{user\})?$")
+    webhook: WebUrl | None = None
+    webhook_private: bool = False
+    webhook_secret_file: FilePath | None = None
+    give_up_hours: int = Field(default=24, ge=1, le=720)
+
+    @model_validator(mode="after")
+    def _complete(self) -> "News":
+        file = self.webhook_secret_file
+        if file is None:
+            return self
+        if not file.exists():
+            raise ValueError(f"{file} does not exist")
+        try:
+            base64.b64decode(
+                file.read_text(encoding="utf-8").strip().removeprefix("whsec_"), validate=True
+            )
+        except ValueError as error:
+            raise ValueError(f"{file} does not hold base64") from error
+        return self
+
+
 class Dialects(Section):
     """Older servers: what is published for them, and who they are."""
 
@@ -653,6 +680,7 @@ class Config(Section):
     invites: Invites = Invites()
     directories: Directories = Directories()
     mail: Mail = Mail()
+    news: News = News()
     dialects: Dialects = Dialects()
     tokens: Tokens = Tokens()
     limits: Limits = Limits()
@@ -712,6 +740,7 @@ def _contradictions(config: Config) -> Iterator[str]:
     if config.sharing.require_invite and not config.invites.enabled:
         yield "sharing.require_invite needs invites.enabled: nobody could become a contact"
     yield from _login_contradictions(config)
+    yield from _news_contradictions(config)
     per_user = config.storage.credentials.kind is CredentialKind.PER_USER
     if config.users.source is UserSource.HEADER and not (
         config.storage.per_user or per_user or config.users.list
@@ -726,6 +755,13 @@ def _login_contradictions(config: Config) -> Iterator[str]:
         yield f"login.oidc.issuer is plain http, and {host} is not named in testing.hosts"
     if config.login.mfa.header and not config.public.trusted_proxies:
         yield "login.mfa.header needs public.trusted_proxies: anyone could send that header"
+
+
+def _news_contradictions(config: Config) -> Iterator[str]:
+    url = URL(config.news.webhook or "https://none.invalid", encoded=True)
+    host = url.raw_host or ""
+    if url.scheme == "http" and not {host, f"{host}:{url.port}"} & set(config.testing.hosts):
+        yield f"news.webhook is plain http, and {host} is not named in testing.hosts"
 
 
 def load(path: Path | None, environment: Mapping[str, str] | None = None) -> Config:

@@ -210,6 +210,42 @@ class Lesson:
     learnt_at: int
 
 
+class NewsKind(StrEnum):
+    """What happened to somebody here."""
+
+    SHARE_RECEIVED = "share-received"
+    SHARE_ACCEPTED = "share-accepted"
+    SHARE_DECLINED = "share-declined"
+    INVITE_ACCEPTED = "invite-accepted"
+
+
+class NewsWay(StrEnum):
+    """How people are told."""
+
+    MAIL = "mail"
+    WEBHOOK = "webhook"
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something that `user` is still to be told, in one way.
+
+    `who` did it, an OCM Address; `what` is the name of the Resource, "" for an invite; `about` is
+    the id of the share or invite.
+    """
+
+    id: str
+    way: NewsWay
+    kind: NewsKind
+    user: str
+    who: str
+    what: str
+    about: str
+    at: int
+    next_attempt_at: int
+    attempts: int = 0
+
+
 class Errand(StrEnum):
     """What the outbox carries to another server."""
 

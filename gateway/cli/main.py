@@ -13,6 +13,7 @@ from gateway.cli import (
     federation,
     invite,
     keys,
+    news,
     outbox,
     peers,
     policy,
@@ -52,6 +53,7 @@ app.add_typer(dialects.commands, name="dialects")
 app.add_typer(keys.commands, name="keys")
 app.add_typer(peers.commands, name="peers")
 app.add_typer(policy.commands, name="policy")
+app.add_typer(news.commands, name="news")
 app.add_typer(outbox.commands, name="outbox")
 app.add_typer(audit.commands, name="audit")
 app.add_typer(sessions.commands, name="sessions")

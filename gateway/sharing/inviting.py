@@ -33,6 +33,7 @@ from gateway.model import (
     ContactSource,
     Deed,
     InviteState,
+    NewsKind,
     ProviderSource,
     SentInvite,
     User,
@@ -43,6 +44,7 @@ from gateway.policy.doorkeeper import Ruling
 from gateway.policy.facts import Action, Facts
 from gateway.providers.client import Reply
 from gateway.sharing import facts
+from gateway.sharing.news import Newsroom
 from gateway.sharing.others import Others, expect_success, spoken
 from gateway.sharing.ours import Ours
 from gateway.sharing.parties import Parties
@@ -84,6 +86,7 @@ class Inviting:
         others: Others,
         parties: Parties,
         terms: Terms,
+        newsroom: Newsroom,
         clock: Callable[[], int],
     ) -> None:
         self._ours = ours
@@ -91,6 +94,7 @@ class Inviting:
         self._others = others
         self._parties = parties
         self._terms = terms
+        self._newsroom = newsroom
         self._clock = clock
 
     async def create_invite(
@@ -269,6 +273,9 @@ class Inviting:
         if not self._state.invites.accept(connection, invite.id, contact.address, self._clock()):
             return False
         contacts.put(connection, contact)
+        self._newsroom.add(
+            connection, NewsKind.INVITE_ACCEPTED, invite.sender, contact.address, "", invite.id
+        )
         return True
 
     async def accept_invite(self, user: str, invite: Invite) -> Contact:

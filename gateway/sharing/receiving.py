@@ -31,6 +31,7 @@ from gateway.model import (
     ContactSource,
     Deed,
     Errand,
+    NewsKind,
     OutboxEntry,
     Permission,
     ProviderSource,
@@ -47,6 +48,7 @@ from gateway.policy.doorkeeper import Ruling
 from gateway.policy.facts import Action, Outcome
 from gateway.providers.identity import claimed
 from gateway.sharing import facts, notices
+from gateway.sharing.news import Newsroom
 from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import Carrier, Outbox
@@ -80,6 +82,7 @@ class Receiving:
         others: Others,
         parties: Parties,
         outbox_: Outbox,
+        newsroom: Newsroom,
         clock: Callable[[], int],
     ) -> None:
         self._ours = ours
@@ -87,6 +90,7 @@ class Receiving:
         self._others = others
         self._parties = parties
         self._outbox = outbox_
+        self._newsroom = newsroom
         self._clock = clock
         outbox_.employ(
             {
@@ -212,7 +216,17 @@ class Receiving:
             connection, share.sending_server, share.provider_id
         )
         if known is None:
-            return self._state.received.add(connection, _limited(share, ruling))
+            kept = self._state.received.add(connection, _limited(share, ruling))
+            if kept.state is not ReceivedState.QUARANTINED:
+                self._newsroom.add(
+                    connection,
+                    NewsKind.SHARE_RECEIVED,
+                    kept.recipient,
+                    kept.sender,
+                    kept.name,
+                    kept.id,
+                )
+            return kept
         again = replace(share, received_at=known.received_at)
         if _terms(known) not in (_terms(again), _terms(_limited(again, ruling))):
             raise Conflict("another share of this providerId was received before")

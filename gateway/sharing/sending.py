@@ -29,6 +29,7 @@ from gateway.model import (
     ContactSource,
     Deed,
     Errand,
+    NewsKind,
     OutboxEntry,
     Permission,
     ProviderSource,
@@ -49,6 +50,7 @@ from gateway.providers.identity import claimed
 from gateway.sharing import announcing, facts, notices
 from gateway.sharing.access import Access
 from gateway.sharing.announcing import Attempt
+from gateway.sharing.news import Newsroom
 from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import Carrier, Outbox
@@ -89,6 +91,7 @@ class Sending:
         storage: Storage,
         access: Access,
         outbox_: Outbox,
+        newsroom: Newsroom,
         clock: Callable[[], int],
     ) -> None:
         self._ours = ours
@@ -97,6 +100,7 @@ class Sending:
         self._storage = storage
         self._access = access
         self._outbox = outbox_
+        self._newsroom = newsroom
         self._clock = clock
         self._asked: Callable[[SentShare, Address], Awaitable[None]] | None = None
         outbox_.employ(
@@ -457,11 +461,18 @@ class Sending:
             SentState.ACCEPTED: (SentState.PENDING, SentState.SENT),
             SentState.DECLINED: (SentState.PENDING, SentState.SENT, SentState.ACCEPTED),
         }[state]
-        move = partial(
-            self._state.sent.move, provider_id=share.provider_id, state=state, out_of=out_of
-        )
+        kind = NewsKind.SHARE_ACCEPTED if accepted else NewsKind.SHARE_DECLINED
+
+        def record(connection: Connection) -> bool:
+            moved = self._state.sent.move(connection, share.provider_id, state, out_of=out_of)
+            if moved:
+                self._newsroom.add(
+                    connection, kind, share.owner, share.share_with, share.name, share.provider_id
+                )
+            return moved
+
         deed = self._deed(f"sent.{state.value}", share)
-        if await self._others.audit.write(move, lambda moved: deed if moved else None):
+        if await self._others.audit.write(record, lambda moved: deed if moved else None):
             event(
                 f"share.{state.value}",
                 provider_id=share.provider_id,

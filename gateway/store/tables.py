@@ -12,6 +12,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    true,
 )
 
 metadata = MetaData()
@@ -368,4 +369,29 @@ link_visits = Table(
     Column("share", String, primary_key=True),
     Column("share_with", String, primary_key=True),
     Column("asked_at", Integer, nullable=False),
+)
+
+news = Table(
+    "news",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("way", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("user", String, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("about", String, nullable=False),
+    Column("at", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Integer, nullable=False),
+    Index("news_by_time", "next_attempt_at"),
+    Index("news_by_user", "user", "way"),
+)
+
+wishes = Table(
+    "wishes",
+    metadata,
+    Column("user", String, primary_key=True),
+    Column("by_mail", Boolean, nullable=False, server_default=true()),
+    Column("mailed_at", Integer),
 )

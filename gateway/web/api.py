@@ -25,6 +25,7 @@ from gateway.sharing.accesses import Accesses
 from gateway.sharing.asking import Asking
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.inviting import Inviting
+from gateway.sharing.news import Newsroom
 from gateway.sharing.outbox import Outbox
 from gateway.sharing.receiving import Receiving
 from gateway.sharing.recipients import Recipients
@@ -61,6 +62,12 @@ class NewContact(Taken):
 
     address: str = Field(max_length=1500)
     name: str = Field(default="", max_length=255)
+
+
+class Settings(Taken):
+    """What one wants to be told of."""
+
+    byMail: bool  # noqa: N815 - the name in JSON
 
 
 class NewInvite(Taken):
@@ -151,6 +158,7 @@ class Api:
         requests: Requests,
         asking: Asking,
         outbox: Outbox,
+        newsroom: Newsroom,
         recipients: Recipients,
         rates: Rates,
         *,
@@ -166,6 +174,7 @@ class Api:
             *_contacts(contacts),
             *_invites(inviting),
             *_requests(requests, asking),
+            *_settings(newsroom),
         )
         self._document = self.document()
 
@@ -318,6 +327,20 @@ def _contacts(contacts: Contacts) -> tuple[Operation, ...]:
         Operation("GET", "/contacts", "listContacts", "Whom you know.", every, many=True),
         Operation("POST", "/contacts", "addContact", "Add somebody.", add, NewContact, status=201),
         Operation("DELETE", "/contacts/{id}", "removeContact", "Forget somebody.", remove),
+    )
+
+
+def _settings(newsroom: Newsroom) -> tuple[Operation, ...]:
+    async def show(call: Call) -> object:
+        return {"byMail": await newsroom.wants_mail(call.name)}
+
+    async def change(call: Call) -> object:
+        await newsroom.wish(call.name, by_mail=call.body.byMail)
+        return await show(call)
+
+    return (
+        Operation("GET", "/settings", "showSettings", "What you want to be told of.", show),
+        Operation("PUT", "/settings", "changeSettings", "Change that.", change, Settings),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from gateway.model import (
     AccessLine,
     Contact,
+    News,
     OutboxEntry,
     ReceivedShare,
     Request,
@@ -49,6 +50,22 @@ def access(one: AccessLine) -> dict[str, Any]:
         "lastAt": one.last_at,
         "times": one.times,
         "bytes": one.bytes,
+    }
+
+
+def news(one: News) -> dict[str, Any]:
+    """What somebody is still to be told, as JSON."""
+    return {
+        "id": one.id,
+        "way": one.way.value,
+        "type": one.kind.value,
+        "user": one.user,
+        "who": one.who,
+        "what": one.what,
+        "about": one.about,
+        "at": one.at,
+        "attempts": one.attempts,
+        "nextAttemptAt": one.next_attempt_at,
     }
 
 

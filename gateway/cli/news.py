@@ -1,0 +1,58 @@
+"""`ocm-gateway news`: what people are told by mail and webhook."""
+
+from typing import Annotated
+
+import typer
+
+from gateway.app import Gateway
+from gateway.cli.console import ConfigOption, JsonOption, run, show
+from gateway.model import News
+from gateway.web.records import moment, news
+
+commands = typer.Typer(help="What people here are told, by mail and webhook.", no_args_is_help=True)
+
+
+@commands.command("waiting")
+def waiting(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """List what is still to be told, the oldest first."""
+
+    async def look(gateway: Gateway) -> list[News]:
+        return await gateway.newsroom.waiting()
+
+    found = run(config, look, as_json=as_json)
+    show(
+        [news(one) for one in found],
+        lambda: [_line(one) for one in found] or ["Everything is told."],
+        as_json=as_json,
+    )
+
+
+@commands.command("mail")
+def mail(
+    user: Annotated[str, typer.Option("--user", "-u", help="Whose.")],
+    on: Annotated[
+        bool | None, typer.Option("--on/--off", help="Mail them, or no longer; else only show it.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show or change whether a user is mailed about shares, answers and accepted invites."""
+
+    async def work(gateway: Gateway) -> bool:
+        if on is not None:
+            await gateway.newsroom.wish(user, by_mail=on)
+        return await gateway.newsroom.wants_mail(user)
+
+    wanted = run(config, work, as_json=as_json)
+    show(
+        {"user": user, "byMail": wanted},
+        lambda: [f"{user} is {'' if wanted else 'not '}mailed."],
+        as_json=as_json,
+    )
+
+
+def _line(one: News) -> str:
+    return (
+        f"{moment(one.at)}  {one.way.value:7}  {one.kind.value} of {one.who} for {one.user}"
+        f"  tried {one.attempts} times, next at {moment(one.next_attempt_at)}"
+    )

@@ -1,0 +1,123 @@
+"""What people here are still to be told, and how they want to be told."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from gateway.model import News, NewsKind, NewsWay
+from gateway.store.tables import news, wishes
+
+MOST_WAITING = 100
+"""What waits for one user on one way; when a mail server is gone for days, more is left out."""
+PAUSE_SECONDS = 300
+"""Between two mails to the same user, however much happens."""
+
+
+def add(connection: Connection, one: News) -> bool:
+    """Keep something to tell; whether there was room for it."""
+    waiting = select(func.count()).where(news.c.user == one.user, news.c.way == one.way)
+    if connection.execute(waiting).scalar_one() >= MOST_WAITING:
+        return False
+    connection.execute(
+        insert(news).values(
+            id=one.id,
+            way=one.way,
+            kind=one.kind,
+            user=one.user,
+            who=one.who,
+            what=one.what,
+            about=one.about,
+            at=one.at,
+            attempts=one.attempts,
+            next_attempt_at=one.next_attempt_at,
+        )
+    )
+    return True
+
+
+def take(connection: Connection, now: int, *, lease_seconds: int) -> list[News]:
+    """Claim what is to be told next: one thing by webhook, or all that waits for a user's mail.
+
+    Others leave it alone for as long as the lease, and tell it then if nobody did.
+    """
+    query = select(news).where(news.c.next_attempt_at <= now).order_by(news.c.next_attempt_at)
+    first = connection.execute(query.limit(1)).one_or_none()
+    if first is None:
+        return []
+    rows = [first]
+    if first.way == NewsWay.MAIL:
+        mine = (news.c.user == first.user, news.c.way == NewsWay.MAIL)
+        mailed_at = connection.execute(
+            select(wishes.c.mailed_at).where(wishes.c.user == first.user)
+        ).scalar()
+        if mailed_at is not None and mailed_at > now - PAUSE_SECONDS:
+            later = update(news).where(*mine, news.c.next_attempt_at <= now)
+            connection.execute(later.values(next_attempt_at=mailed_at + PAUSE_SECONDS))
+            return []
+        rows = list(connection.execute(query.where(*mine)))
+    return [_news(row) for row in rows if _lease(connection, row, now + lease_seconds)]
+
+
+def _lease(connection: Connection, row: Row[Any], until: int) -> bool:
+    """False when another replica has just taken it."""
+    done = connection.execute(
+        update(news)
+        .where(news.c.id == row.id, news.c.next_attempt_at == row.next_attempt_at)
+        .values(next_attempt_at=until)
+    )
+    return done.rowcount == 1
+
+
+def finish(connection: Connection, told: list[News]) -> None:
+    """Forget what is told, or never will be."""
+    connection.execute(delete(news).where(news.c.id.in_([one.id for one in told])))
+
+
+def postpone(connection: Connection, untold: list[News], next_attempt_at: int) -> None:
+    """Try again later."""
+    connection.execute(
+        update(news)
+        .where(news.c.id.in_([one.id for one in untold]))
+        .values(next_attempt_at=next_attempt_at, attempts=news.c.attempts + 1)
+    )
+
+
+def all_(connection: Connection) -> list[News]:
+    """Everything that is still to be told, the oldest first."""
+    return [_news(row) for row in connection.execute(select(news).order_by(news.c.at))]
+
+
+def by_mail(connection: Connection, user: str) -> bool:
+    """Whether a user wants mail; who never said so does."""
+    said = connection.execute(select(wishes.c.by_mail).where(wishes.c.user == user)).scalar()
+    return said is not False
+
+
+def wish(connection: Connection, user: str, *, by_mail: bool) -> None:
+    """Keep whether a user wants mail."""
+    _put(connection, user, by_mail=by_mail)
+
+
+def mailed(connection: Connection, user: str, now: int) -> None:
+    """Keep when a user was mailed last."""
+    _put(connection, user, mailed_at=now)
+
+
+def _put(connection: Connection, user: str, **values: object) -> None:
+    if connection.execute(update(wishes).where(wishes.c.user == user).values(values)).rowcount == 0:
+        connection.execute(insert(wishes).values(user=user, **values))
+
+
+def _news(row: Row[Any]) -> News:
+    return News(
+        id=row.id,
+        way=NewsWay(row.way),
+        kind=NewsKind(row.kind),
+        user=row.user,
+        who=row.who,
+        what=row.what,
+        about=row.about,
+        at=row.at,
+        attempts=row.attempts,
+        next_attempt_at=row.next_attempt_at,
+    )
