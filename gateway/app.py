@@ -133,6 +133,7 @@ class Gateway:
     contacts: Contacts
     leaving: Leaving
     requests: Requests
+    recipients: Recipients
     asking: Asking
     links: Links
     sweeping: Sweeping
@@ -316,6 +317,7 @@ def _joined(
     inviting = Inviting(ours, state, others, parties, _terms(settings), newsroom, clock)
     leaving = Leaving(ours, state, others, sending, receiving, outbox, clock)
     visiting = Visiting(ours, state, others, clock)
+    contacts_ = Contacts(ours, state, parties, leaving, clock)
     return Gateway(
         settings=settings,
         ours=ours,
@@ -350,7 +352,8 @@ def _joined(
             parties,
             free_text=settings.invites.wayf_free_text,
         ),
-        contacts=Contacts(ours, state, parties, leaving, clock),
+        contacts=contacts_,
+        recipients=Recipients(ours, state, others, contacts_),
         leaving=leaving,
         requests=Requests(ours, state, others, parties, storage, sending, clock),
         asking=Asking(ours, state, others, parties, outbox, clock),
@@ -459,7 +462,7 @@ def _api(gateway: Gateway, doors: Doors) -> Api:
         gateway.asking,
         gateway.outbox,
         gateway.newsroom,
-        Recipients(gateway.ours, gateway.others, gateway.contacts),
+        gateway.recipients,
         gateway.rates,
         server=f"{gateway.ours.origin}/{'/'.join(_api_path(gateway.settings))}",
     )
@@ -493,7 +496,7 @@ def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
             store,
             gateway.sending,
             gateway.contacts,
-            Recipients(ours, gateway.others, gateway.contacts),
+            gateway.recipients,
         )
         | sent(pages, gateway.sending, gateway.outbox, gateway.accesses)
         | contacts(pages, gateway.contacts, gateway.inviting)

@@ -8,8 +8,9 @@ from gateway.app import Gateway
 from gateway.cli.console import REFUSED, ConfigOption, JsonOption, fail, run, show, until
 from gateway.errors import Malformed
 from gateway.model import AccessLine, Permission, SentShare, SentState
+from gateway.sharing.recipients import Recipient
 from gateway.sharing.sending import Offer
-from gateway.web.records import access, access_line, sent, sent_line
+from gateway.web.records import access, access_line, recipient, sent, sent_line
 
 commands = typer.Typer(help="Share with people at other servers.", no_args_is_help=True)
 
@@ -59,6 +60,23 @@ def create(
     share = run(config, lambda gateway: gateway.sending.create_share(offer), as_json=as_json)
     show(sent(share), lambda: _outcome(share), as_json=as_json)
     if share.state is SentState.REFUSED:
+        raise typer.Exit(REFUSED)
+
+
+@commands.command("look")
+def look(
+    user: Annotated[str, typer.Option("--user", "-u", help="The local user who would share.")],
+    address: Annotated[str, typer.Argument(help="With whom: user@host[:port].")],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """See whether somebody can be shared with, and what may be demanded of their server.
+
+    Exits with 4 when nothing can be shared there.
+    """
+    seen = run(config, lambda gateway: gateway.recipients.look(user, address), as_json=as_json)
+    show(recipient(seen), lambda: _seen(seen), as_json=as_json)
+    if seen.problem:
         raise typer.Exit(REFUSED)
 
 
@@ -170,6 +188,21 @@ def accesses(
         lambda: [access_line(one) for one in found] or ["Nobody came."],
         as_json=as_json,
     )
+
+
+def _seen(seen: Recipient) -> list[str]:
+    if seen.problem:
+        return [f"No: {seen.problem}."]
+    demands = {"--mfa": seen.demands_mfa, "--must-exchange-token": seen.demands_exchange}
+    possible = [name for name, can in demands.items() if can]
+    lines = [f"Yes: {seen.provider} can be reached and takes shares ({seen.product})."]
+    if possible:
+        lines.append(f"It may be demanded: {', '.join(possible)}.")
+    if seen.read_only:
+        lines.append("Policy lets them read only.")
+    if seen.longest_days:
+        lines.append(f"Policy ends it after {seen.longest_days} days.")
+    return lines
 
 
 def _outcome(share: SentShare) -> list[str]:

@@ -1,14 +1,18 @@
 """May I share with this address, and can their server take it? Asked before a share is made."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.errors import GatewayError, Malformed
-from gateway.model import Authority
+from gateway.model import Authority, Contact, ContactSource
 from gateway.ocm import dialects
 from gateway.ocm.address import parse_address
+from gateway.policy.facts import Action, Facts, Outcome, Verdict
+from gateway.sharing import facts
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
+from gateway.store.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +20,9 @@ class Recipient:
     """What can be said of an address beforehand.
 
     `problem` is why nothing can be shared there now, in words; empty when it can. `product` is what
-    the server seems to run, `known` what our user calls the contact.
+    the server seems to run, `known` what our user calls the contact. `demands_mfa` and
+    `demands_exchange` say what may be demanded of it: what it says it honours, and what it is
+    trusted with here. `read_only` and `longest_days` are limits that policy sets.
     """
 
     address: str
@@ -26,14 +32,19 @@ class Recipient:
     signs: bool = False
     exchanges_tokens: bool = False
     wants_invite: bool = False
+    demands_mfa: bool = False
+    demands_exchange: bool = False
+    read_only: bool = False
+    longest_days: int | None = None
     problem: str = ""
 
 
 class Recipients:
     """Looks before a user shares."""
 
-    def __init__(self, ours: Ours, others: Others, contacts: Contacts) -> None:
+    def __init__(self, ours: Ours, state: State, others: Others, contacts: Contacts) -> None:
         self._ours = ours
+        self._state = state
         self._others = others
         self._contacts = contacts
 
@@ -43,28 +54,61 @@ class Recipients:
             address = parse_address(text.strip())
         except Malformed as error:
             return Recipient(text.strip(), problem=error.message)
-        if address.authority == self._ours.authority:
+        provider = address.authority
+        if provider == self._ours.authority:
             problem = "this is a user of this server; OCM is for other servers"
-            return Recipient(str(address), address.authority, problem=problem)
-        known = await self._known(user, str(address))
+            return Recipient(str(address), provider, problem=problem)
+        contact = await self._contact(user, str(address))
+        known = contact.shown_as if contact else ""
+        invited = contact is not None and contact.source is ContactSource.INVITE
+        verdict = await self._weigh(user, provider, invited=invited)
+        if not verdict.allowed:
+            return Recipient(str(address), provider, known, problem=_refusal(verdict))
         try:
-            self._others.doorkeeper.admit_provider(address.authority)
-            document = await self._others.discoveries.discover(address.authority)
+            document = await self._others.discoveries.discover(provider)
         except GatewayError as error:
-            return Recipient(str(address), address.authority, known, problem=error.message)
+            return Recipient(str(address), provider, known, problem=error.message)
+        longest = verdict.limits.max_expiration_seconds
         return Recipient(
             address=str(address),
-            provider=address.authority,
+            provider=provider,
             known=known,
             product=dialects.recognise(document).title,
             signs=document.signs,
             exchanges_tokens=document.exchanges_tokens,
             wants_invite=document.wants_invite,
+            demands_mfa=bool(document.enforces_mfa and self._ours.mfa_trusted.find(provider)),
+            demands_exchange=document.exchanges_tokens,
+            read_only=verdict.limits.read_only,
+            longest_days=None if longest is None else max(longest // 86_400, 1),
             problem=""
-            if known or not document.wants_invite
+            if invited or not document.wants_invite
             else "their server takes shares only from people whose invite they accepted",
         )
 
-    async def _known(self, user: str, address: str) -> str:
+    async def _weigh(self, user: str, provider: Authority, *, invited: bool) -> Verdict:
+        """Policy, as far as it can tell before it is known what is shared."""
+        known = await self._state.database.read(partial(facts.known, provider=provider))
+        return self._others.doorkeeper.weigh(
+            Facts(
+                Action.SHARE_OUT,
+                provider,
+                user=user,
+                invited=invited,
+                capabilities=known.capabilities,
+                pinned=known.pinned,
+            )
+        )
+
+    async def _contact(self, user: str, address: str) -> Contact | None:
         found = await self._contacts.all(user, search=address)
-        return next((one.shown_as for one in found if one.address == address), "")
+        return next((one for one in found if one.address == address), None)
+
+
+def _refusal(verdict: Verdict) -> str:
+    """What our own user reads: what the rule tells everybody, else that it is policy."""
+    if verdict.told:
+        return verdict.told
+    if verdict.outcome is Outcome.QUARANTINE:
+        return "sharing with their server waits for the approval of this server's operator"
+    return "the policy of this server does not allow sharing with theirs"

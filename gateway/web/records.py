@@ -199,6 +199,10 @@ def recipient(seen: Recipient) -> dict[str, Any]:
         "signs": seen.signs,
         "exchangesTokens": seen.exchanges_tokens,
         "wantsInvite": seen.wants_invite,
+        "mayDemandMfa": seen.demands_mfa,
+        "mayDemandExchange": seen.demands_exchange,
+        "readOnly": seen.read_only,
+        "longestDays": seen.longest_days,
         "problem": seen.problem,
     }
 

@@ -16,7 +16,7 @@ from gateway.web.requests import json_response
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
 
-_FIELDS = ("with", "rights", "until", "note", "more")
+_FIELDS = ("with", "rights", "until", "note", "more", "mfa", "exchange")
 _RIGHTS = {
     "view": frozenset({Permission.READ}),
     "edit": frozenset({Permission.READ, Permission.WRITE}),
@@ -60,12 +60,9 @@ def share(
         try:
             made = await sending.create_share(_offer(view))
         except GatewayError as error:
-            # The form comes back as it was filled in, with the reason.
-            return await dialog(
-                view, max(error.status, 400), problem=error.message, entered=entered
-            )
+            return await again(view, entered, max(error.status, 400), error.message)
         if made.state is SentState.REFUSED:
-            return await dialog(view, 422, problem=made.reason, entered=entered)
+            return await again(view, entered, 422, made.reason)
         said = (
             view.gettext("%(who)s has been offered %(what)s.")
             if made.state is SentState.SENT
@@ -74,9 +71,18 @@ def share(
         view.say(said % {"who": made.share_with, "what": made.name})
         return view.redirect(f"/sent/share?id={made.provider_id}")
 
+    async def again(
+        view: View, entered: dict[str, str], status: int, problem: str
+    ) -> web.StreamResponse:
+        """The form comes back as it was filled in, with the reason."""
+        seen = None
+        if entered["mfa"] or entered["exchange"]:
+            seen = await recipients.look(view.user.name, entered["with"])
+        return await dialog(view, status, problem=problem, entered=entered, seen=seen)
+
     async def get_check(view: View) -> web.StreamResponse:
         seen = await recipients.look(view.user.name, view.query("with"))
-        text = view.fragment("recipient.html", seen=seen)
+        text = view.fragment("recipient.html", seen=seen, entered=dict.fromkeys(_FIELDS, ""))
         return json_response({"ok": not seen.problem, "html": text})
 
     return pages.routes(
@@ -96,6 +102,9 @@ def _offer(view: View) -> Offer:
         permissions=rights,
         expiration_at=end_of_day(view.field("until")),
         description=view.field("note")[:2000],
+        # Without the demand the exchange is used all the same, where their server can do it.
+        must_exchange_token=True if view.field("exchange") else None,
+        must_use_mfa=bool(view.field("mfa")),
     )
 
 
