@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 
 from gateway.app import Gateway, open_gateway
 from gateway.config import Config
@@ -17,14 +17,8 @@ from gateway.transport import Guarded, TestingHosts
 class _Unwatched:
     """Nobody keeps count: an examination opens and closes no breaker."""
 
-    def expect_open(self, provider: Authority) -> None:
-        pass
-
-    def failed(self, provider: Authority, reason: str) -> None:
-        pass
-
-    def answered(self, provider: Authority) -> None:
-        pass
+    def asking(self, provider: Authority) -> AbstractContextManager[None]:  # noqa: ARG002
+        return nullcontext()
 
 
 @asynccontextmanager

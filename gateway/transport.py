@@ -11,7 +11,12 @@ no request that may have had an effect. What aiohttp raises stops here: see `err
 import ipaddress
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -225,14 +230,8 @@ def _host_of(authority: str) -> str:
 class Watch(Protocol):
     """Who keeps count of the servers that do not answer."""
 
-    def expect_open(self, provider: Authority) -> None:
-        """ProviderFailed while a server is left alone."""
-
-    def failed(self, provider: Authority, reason: str) -> None:
-        """It did not answer."""
-
-    def answered(self, provider: Authority) -> None:
-        """It did."""
+    def asking(self, provider: Authority) -> AbstractContextManager[None]:
+        """Around a request up to the head of its answer; ProviderFailed while it is left alone."""
 
 
 class Guarded:
@@ -274,15 +273,10 @@ class Guarded:
             )
         if parts.scheme not in self.schemes(provider):
             raise ProviderRefused("the address is not https", detail=url)
-        self._watch.expect_open(provider)
         way = self._wide_open if provider in self._testing else self._closed_in
         async with AsyncExitStack() as stack:
-            try:
+            with self._watch.asking(provider):
                 answer = await stack.enter_async_context(way.request(method, url, **options))
-            except ProviderFailed as error:
-                self._watch.failed(provider, error.explanation)
-                raise
-            self._watch.answered(provider)
             yield answer
 
 

@@ -33,6 +33,7 @@ from gateway.ocm.discovery import Discovery
 from gateway.providers.health import Healths
 from gateway.store import providers
 from gateway.store.database import Database
+from gateway.store.providers import Health
 
 _MANY = 10_000
 _FLUSH_SECONDS = 2.0
@@ -84,15 +85,20 @@ class Registry:
         self._said: LRUCache[Authority, _Heard] = LRUCache(_MANY)
         self._signed: LRUCache[Authority, Scheme] = LRUCache(_MANY)
         self._unwritten: set[Authority] = set()
+        self._in_turn = asyncio.Lock()
+        """What is written down is never overtaken by what was read before it."""
 
     async def load(self) -> None:
         """Take in what any process has decided or found."""
 
-        def read(connection: Connection) -> None:
-            self._standings = providers.standings(connection)
-            self._healths.take_in(providers.failing(connection))
+        def read(
+            connection: Connection,
+        ) -> tuple[dict[Authority, Standing], dict[Authority, Health]]:
+            return providers.standings(connection), providers.failing(connection)
 
-        await self._database.read(read)
+        async with self._in_turn:
+            self._standings, failing = await self._database.read(read)
+            self._healths.take_in(failing)
         self._proven.clear()
         self._met.clear()
 
@@ -178,9 +184,24 @@ class Registry:
         """Write down what was seen and found meanwhile, of servers that are in the registry."""
         if not (self._seen or self._unwritten or self._healths.changed):
             return
-        seen, self._seen = self._seen, {}
-        unwritten, self._unwritten = self._unwritten, set()
-        failing, self._healths.changed = self._healths.changed, set()
+        async with self._in_turn:
+            seen, self._seen = self._seen, {}
+            unwritten, self._unwritten = self._unwritten, set()
+            failing, self._healths.changed = self._healths.changed, set()
+            try:
+                await self._write_down(seen, unwritten, failing)
+            except BaseException:
+                self._seen = seen | self._seen
+                self._unwritten |= unwritten
+                self._healths.changed |= failing
+                raise
+
+    async def _write_down(
+        self, seen: dict[Authority, int], unwritten: set[Authority], failing: set[Authority]
+    ) -> None:
+        # Of a server that is new in the registry, the failures before it came count too.
+        failing = failing | {one for one in unwritten if self._healths.of(one).failures}
+        healths = {one: self._healths.of(one) for one in failing}
 
         def write(connection: Connection) -> None:
             for provider, moment in seen.items():
@@ -196,9 +217,7 @@ class Registry:
                     )
                 if scheme := self._signed.get(provider):
                     providers.signed_to(connection, provider, scheme)
-            providers.keep_health(
-                connection, {provider: self._healths.of(provider) for provider in failing}
-            )
+            providers.keep_health(connection, healths)
 
         await self._database.write(write, on_disk=False)
 
@@ -286,6 +305,10 @@ class Registry:
             ChangedKey.QUARANTINE: KeyStanding.QUARANTINED,
             ChangedKey.REFUSE: KeyStanding.REFUSED,
         }[self._trust.changed_key]
+
+    def health(self, provider: Authority) -> Health:
+        """How a server does, as far as this process knows."""
+        return self._healths.of(provider)
 
     async def all(self) -> list[Provider]:
         """Every server, by name."""

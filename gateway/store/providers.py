@@ -36,6 +36,10 @@ class Health:
     paused_until: int = 0
     last_error: str = ""
 
+    def worse_than(self, other: "Health") -> bool:
+        """Whether it failed more often, or is left alone for longer."""
+        return (self.failures, self.paused_until) > (other.failures, other.paused_until)
+
 
 def find(connection: Connection, provider: Authority) -> Provider | None:
     """One server."""
@@ -135,9 +139,12 @@ def seen(connection: Connection, provider: Authority, moment: int) -> None:
 
 
 def keep_health(connection: Connection, states: dict[Authority, Health]) -> None:
-    """How servers do now."""
+    """How servers do now; what another process has found worse stays, but for an answer."""
+    before = failing(connection)
     changed = 0
     for provider, health in states.items():
+        if health.failures and before.get(provider, Health()).worse_than(health):
+            continue
         changed += _change(
             connection,
             provider,
