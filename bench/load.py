@@ -10,7 +10,7 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,6 +126,24 @@ def paced(port: int, raw: bytes, *, rate: int, seconds: float, connections: int)
     return sorted(asyncio.run(asyncio.wait_for(running, seconds + _PATIENCE_SECONDS)))
 
 
+def seconds_of(work: Callable[[], object]) -> float:
+    """How long something takes."""
+    started = time.monotonic()
+    work()
+    return time.monotonic() - started
+
+
+def flood(
+    port: int, raw: Sequence[bytes], *, rate: int, connections: int
+) -> list[tuple[int, float]]:
+    """Every request once, `rate` a second, whatever the answers are and take (open loop).
+
+    Returns each status with its latency in seconds, counted from when the request was sent.
+    """
+    running = _flood(port, raw, rate, connections)
+    return asyncio.run(asyncio.wait_for(running, len(raw) / rate + _PATIENCE_SECONDS))
+
+
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -163,6 +181,40 @@ async def _paced(port: int, raw: bytes, rate: int, count: int, connections: int)
     for _, writer in opened:
         writer.close()
     return latencies
+
+
+async def _flood(
+    port: int, raw: Sequence[bytes], rate: int, connections: int
+) -> list[tuple[int, float]]:
+    idle: asyncio.Queue[Connection | None] = asyncio.Queue()
+    for _ in range(connections):
+        idle.put_nowait(None)
+    found = []
+
+    async def one(connection: Connection | None, request: bytes) -> None:
+        reader, writer = connection or await asyncio.open_connection("127.0.0.1", port)
+        sent = time.monotonic()
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        status, length = _read_head(head)
+        await reader.readexactly(length)
+        found.append((status, time.monotonic() - sent))
+        ends = b"connection: close" in head.lower()
+        if ends:
+            writer.close()
+        idle.put_nowait(None if ends else (reader, writer))
+
+    start = time.monotonic()
+    async with asyncio.TaskGroup() as tasks:
+        for number, request in enumerate(raw):
+            due = start + number / rate
+            if (early := due - time.monotonic()) > 0:
+                await asyncio.sleep(early)
+            tasks.create_task(one(await idle.get(), request))
+    while not idle.empty():
+        if connection := idle.get_nowait():
+            connection[1].close()
+    return found
 
 
 async def _exchange(connection: Connection, raw: bytes, expected: int) -> None:

@@ -67,6 +67,7 @@ from gateway.store.state import State, open_state
 from gateway.transport import Guarded, TestingHosts, authority_of
 from gateway.upstream.pool import Pool
 from gateway.web import named
+from gateway.web.accepting import OpenSite
 from gateway.web.api import Api
 from gateway.web.bodies import Bodies
 from gateway.web.federation import Federation
@@ -92,6 +93,7 @@ from gateway.web.pages.wayf import WayfPages
 from gateway.web.passthrough import PassThrough
 from gateway.web.routes import DoorWay, Routes, dispatcher
 from gateway.web.sessions import Sessions
+from gateway.web.turnstile import Turnstile
 from gateway.web.views import Pages
 from gateway.web.webdav import Doors
 
@@ -101,6 +103,8 @@ _SWEEP_SECONDS = 600
 _DRAIN_SECONDS = 30
 _LINGER_SECONDS = 2.0
 """How long an upload that was refused is still read, so that its client sees why."""
+_BACKLOG = 2048
+"""Connections that wait to be taken in; on top of that the kernel resets some."""
 _LINE_BYTES = 16 * 1024
 
 
@@ -382,7 +386,7 @@ def _terms(settings: Config) -> Terms:
     return Terms(settings.invites.enabled, days and days * 86_400, settings.invites.most_open)
 
 
-def public_server(gateway: Gateway) -> web.Server:
+def public_server(gateway: Gateway, turnstile: Turnstile) -> web.Server:
     """The public listener: discovery, the OCM API, and the WebDAV doors."""
     settings, ours, rates = gateway.settings, gateway.ours, gateway.rates
     federation = Federation(
@@ -436,7 +440,7 @@ def public_server(gateway: Gateway) -> web.Server:
     # What aiohttp refuses by itself, such as malformed HTTP, need not tell its version.
     setattr(web_response, "SERVER_SOFTWARE", SERVER)  # noqa: B010 - not exported
     return Listener(
-        around(settings, dispatch),
+        around(settings, dispatch, turnstile),
         access_log=None,
         auto_decompress=False,
         max_line_size=_LINE_BYTES,
@@ -527,6 +531,7 @@ def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
 async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIterator[None]:
     """Both listeners open, the outbox at work; a `shared_port` is shared with other workers."""
     runners: list[web.BaseRunner] = []
+    turnstile = Turnstile(gateway.settings)
     tasks = [
         asyncio.create_task(gateway.outbox.work()),
         asyncio.create_task(gateway.ledger.work()),
@@ -539,11 +544,14 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
         asyncio.create_task(_sweep(gateway)),
         asyncio.create_task(_follow(gateway)),
         asyncio.create_task(gateway.others.registry.work()),
+        asyncio.create_task(turnstile.watch()),
     ]
     metrics.build.labels(version=__version__).set(1)
     leaving = asyncio.Event()
     try:
-        public = web.ServerRunner(public_server(gateway), shutdown_timeout=_DRAIN_SECONDS)
+        public = web.ServerRunner(
+            public_server(gateway, turnstile), shutdown_timeout=_DRAIN_SECONDS
+        )
         management = web.AppRunner(
             management_app(
                 gateway.state,
@@ -564,8 +572,13 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
             runners.append(runner)
             await runner.setup()
             host, _, port = address.rpartition(":")
-            site = web.TCPSite(
-                runner, host.strip("[]"), int(port), reuse_address=True, reuse_port=shared_port
+            site = OpenSite(
+                runner,
+                host.strip("[]"),
+                int(port),
+                backlog=_BACKLOG,
+                reuse_address=True,
+                reuse_port=shared_port,
             )
             await site.start()
         yield

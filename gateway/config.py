@@ -621,6 +621,10 @@ class Limits(Section):
     link_requests_per_minute: int = Field(default=10, ge=1)
     failed_logins_per_minute: int = Field(default=20, ge=1)
     wrong_secrets_per_minute: int = Field(default=60, ge=1)
+    ocm_at_once: int = Field(default=200, ge=1)
+    webdav_at_once: int = Field(default=500, ge=1)
+    pages_at_once: int = Field(default=200, ge=1)
+    transfers_at_once: int = Field(default=1000, ge=1)
     storage_idle_seconds: int = Field(default=120, ge=1)
     provider_seconds: int = Field(default=20, ge=1)
 

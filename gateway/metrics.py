@@ -81,6 +81,15 @@ breaker = Counter(
     "ocm_provider_breaker", "Servers that do not answer: left alone, spared, back.", ["result"]
 )
 rate_limited = Counter("ocm_rate_limited", "Requests refused for their number.", ["scope"])
+in_progress = Gauge(
+    "ocm_requests_in_progress",
+    "Requests that are being answered, by kind; transfers are those that flow.",
+    ["kind"],
+    multiprocess_mode="livesum",
+)
+shed = Counter(
+    "ocm_requests_shed", "Requests sent away with 503 because too many were in progress.", ["kind"]
+)
 directory_refreshes = Counter(
     "ocm_directory_refreshes", "Lists of Directory Services fetched.", ["directory", "result"]
 )

@@ -6,6 +6,7 @@ from bench.works import (
     big_put,
     memory,
     middle_get,
+    overload,
     paced_get,
     policy,
     propfind,
@@ -27,4 +28,5 @@ WORKS: tuple[Work, ...] = (
     shares.WORK,
     memory.WORK,
     workers.WORK,
+    overload.WORK,
 )

@@ -45,6 +45,7 @@ async def _stream(
     response.headers["X-Request-Id"] = visit_of(request).id
     sent = metrics.dav_bytes.labels(direction="out")
     await response.prepare(request)
+    visit_of(request).flows()
     try:
         if answer.source and bodies.worthwhile(request, answer.length):
             await response.write(b"")  # the head goes out before the first byte of the body

@@ -63,6 +63,7 @@ class Bodies:
             await continue_if_expected(request)
             transport = _open_transport(request)
             visit_of(request).spent = True
+            visit_of(request).flows()
             first = request.content.read_nowait(-1)
             transport.pause_reading()
             metrics.dav_bytes.labels("in").inc(length)

@@ -80,6 +80,7 @@ class Lane:
             if reply.length == reply.ready:
                 await self._relay(request, reply, head)
             else:
+                visit.flows()
                 with self._bodies.of_share(request, target.scope, self._access.admits):
                     await self._relay(request, reply, head)
             return Written(reply.status, keep_alive=stays)

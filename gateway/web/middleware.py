@@ -31,6 +31,7 @@ from gateway.errors import (
 from gateway.logs import ADDRESS, REQUEST, event, writes
 from gateway.rates import network_of
 from gateway.web.requests import Written, json_response, no_store
+from gateway.web.turnstile import Kind, Turnstile
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -58,16 +59,25 @@ class Visit:
     """What is known of one request besides its bytes.
 
     route: a metric's label. spent: its body was taken past aiohttp, so the connection ends with it.
-    page: how a page shows its errors.
+    page: how a page shows its errors. kind: with whom it is counted while it is in progress.
     """
 
     id: str
     address: str
+    kind: Kind
+    transfers: Kind
     route: str = "other"
     manner: Manner = Manner.JSON
     spent: bool = False
     page: "Callable[[GatewayError], web.Response] | None" = None
     started_at: float = field(default_factory=time.monotonic)
+
+    def flows(self) -> None:
+        """It is a transfer from now on, and waits for its client more than for us."""
+        if self.kind is not self.transfers:
+            self.kind.now -= 1
+            self.kind = self.transfers
+            self.kind.now += 1
 
     @property
     def network(self) -> str:
@@ -117,12 +127,23 @@ def within(
     return any(ip in network for network in networks)
 
 
-def around(settings: Config, handler: Handler) -> Handler:
+def around(settings: Config, handler: Handler, turnstile: Turnstile) -> Handler:
     """The handler with everything around it that each request of the public listener gets."""
     trusted = settings.public.trusted_proxies
+    transfers = turnstile.transfers
 
-    async def visit(request: web.BaseRequest) -> web.StreamResponse:
-        visit = Visit(f"{_PROCESS}{next(_COUNT):x}", client_address(request, trusted))
+    async def enter(request: web.BaseRequest) -> web.StreamResponse:
+        kind, request_id = turnstile.kind_of(request.raw_path), f"{_PROCESS}{next(_COUNT):x}"
+        if turnstile.full(kind):
+            return kind.answer(request, request_id)
+        visit = Visit(request_id, client_address(request, trusted), kind, transfers)
+        kind.now += 1
+        try:
+            return await answer(request, visit)
+        finally:
+            visit.kind.now -= 1
+
+    async def answer(request: web.BaseRequest, visit: Visit) -> web.StreamResponse:
         request[_VISIT] = visit
         REQUEST.set(visit.id)
         ADDRESS.set(visit.address)
@@ -145,7 +166,7 @@ def around(settings: Config, handler: Handler) -> Handler:
         _line(request, visit, response.status)
         return response
 
-    return visit
+    return enter
 
 
 @contextmanager

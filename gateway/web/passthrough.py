@@ -52,7 +52,7 @@ class PassThrough:
         headers = self._headers(request)
         body = None
         if request.body_exists:
-            body = chunks_of(request, _IDLE_SECONDS)
+            body = _flowing(request)
             if request.content_length is not None:
                 headers["Content-Length"] = str(request.content_length)
         async with self._send(
@@ -86,6 +86,7 @@ class PassThrough:
         return sent
 
     async def _upgrade(self, request: web.BaseRequest) -> web.StreamResponse:
+        visit = visit_of(request)
         headers = self._headers(request)
         headers["Connection"] = "Upgrade"
         headers["Upgrade"] = request.headers["Upgrade"]
@@ -99,6 +100,7 @@ class PassThrough:
         lines = [f"{request.method} {request.raw_path} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape"))
+        visit.flows()
         return await tunnel(request, reader, writer)
 
 
@@ -117,11 +119,19 @@ def _kept(headers: CIMultiDictProxy[str]) -> list[tuple[str, str]]:
     ]
 
 
+async def _flowing(request: web.BaseRequest) -> AsyncIterator[bytes]:
+    async for chunk in chunks_of(request, _IDLE_SECONDS):
+        if not request.content.is_eof():
+            visit_of(request).flows()
+        yield chunk
+
+
 async def _relay(
     request: web.BaseRequest, response: web.StreamResponse, chunks: AsyncIterator[bytes]
 ) -> web.StreamResponse:
     sent = metrics.dav_bytes.labels(direction="out")
     await response.prepare(request)
+    visit_of(request).flows()
     try:
         async for chunk in chunks:
             sent.inc(len(chunk))

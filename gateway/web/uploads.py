@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from aiohttp import BodyPartReader, MultipartReader, web
 
 from gateway.errors import Malformed, TooLarge
+from gateway.web.middleware import visit_of
 from gateway.web.requests import continue_if_expected
 
 _MOST_FIELDS = 20
@@ -37,6 +38,7 @@ async def upload_of(request: web.BaseRequest, most_bytes: int | None) -> AsyncIt
             fields, part = await _until_file(reader)
     except (ValueError, AssertionError, TimeoutError) as error:
         raise Malformed("this is not an upload", detail=str(error)[:200]) from error
+    visit_of(request).flows()
     yield Upload(fields, part.filename or "", _content(part, most_bytes))
 
 

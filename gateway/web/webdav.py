@@ -183,6 +183,8 @@ class Doors:
             if self._upload_bytes and total > self._upload_bytes:
                 raise TooLarge(f"an upload may have {self._upload_bytes} bytes")
             received.inc(len(chunk))
+            if not request.content.is_eof():
+                visit_of(request).flows()
             yield chunk
 
     @asynccontextmanager

@@ -1,0 +1,84 @@
+"""Connections are taken in as they come, however busy we are.
+
+uvloop takes in one connection each time round its loop (libuv since 1.45). A busy process needs
+long for a round, so that whoever comes anew would wait for seconds, while those who are connected
+already are served. Here the listening sockets are watched once more, and emptied.
+"""
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import web
+
+from gateway.logs import event
+
+_AT_ONCE = 128
+_PAUSE_SECONDS = 1
+
+
+class OpenSite(web.TCPSite):
+    """aiohttp's site, which takes in up to a hundred connections at once."""
+
+    async def start(self) -> None:
+        """Listen."""
+        await super().start()
+        server: Any = self._server  # asyncio's, or uvloop's
+        factory = self._runner.server
+        assert factory is not None
+        self._doors = [
+            _Door(socket.socket(fileno=os.dup(one.fileno())), factory) for one in server.sockets
+        ]
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        for door in self._doors:
+            door.close()
+        await super().stop()
+
+
+class _Door:
+    """One more look at a listening socket."""
+
+    def __init__(self, listening: socket.socket, factory: web.Server) -> None:
+        self._listening = listening
+        self._factory = factory
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._pause: asyncio.TimerHandle | None = None
+        listening.setblocking(False)
+        self._look()
+
+    def close(self) -> None:
+        if self._pause:
+            self._pause.cancel()
+        self._loop.remove_reader(self._listening.fileno())
+        self._listening.close()
+
+    def _look(self) -> None:
+        self._loop.add_reader(self._listening.fileno(), self._take)
+
+    def _take(self) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                connection, _ = self._listening.accept()
+            except (BlockingIOError, ConnectionAbortedError, InterruptedError):
+                return
+            except OSError as error:
+                self._rest(error)
+                return
+            connection.setblocking(False)
+            self._tasks.add(task := self._loop.create_task(self._serve(connection)))
+            task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        with suppress(OSError):  # it was gone again
+            await self._loop.connect_accepted_socket(self._factory, connection)
+
+    def _rest(self, error: OSError) -> None:
+        """Too many open files, or no memory: without a pause this would be all we do."""
+        event("accept.failed", level="error", error=str(error))
+        self._loop.remove_reader(self._listening.fileno())
+        self._pause = self._loop.call_later(_PAUSE_SECONDS, self._look)
