@@ -19,6 +19,7 @@ from gateway.dav.target import split_url
 from gateway.errors import Unavailable
 from gateway.logs import event
 from gateway.mail import Mail
+from gateway.model import Authority, Decision
 from gateway.ocm.address import authority
 from gateway.policy import sources
 from gateway.policy.audit import Audit
@@ -26,6 +27,7 @@ from gateway.policy.doorkeeper import Doorkeeper
 from gateway.policy.ledger import Ledger
 from gateway.policy.live import Live
 from gateway.policy.live import Settings as PolicySettings
+from gateway.policy.refusals import refusal
 from gateway.providers.client import ProviderClient
 from gateway.providers.dialects import Dialects
 from gateway.providers.directories import Directories
@@ -93,6 +95,7 @@ from gateway.web.pages.wayf import WayfPages
 from gateway.web.passthrough import PassThrough
 from gateway.web.routes import DoorWay, Routes, dispatcher
 from gateway.web.sessions import Sessions
+from gateway.web.trail import Trail
 from gateway.web.turnstile import Turnstile
 from gateway.web.views import Pages
 from gateway.web.webdav import Doors
@@ -166,13 +169,20 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         healths = Healths(settings.breaker, clock)
         registry = Registry(state.database, settings.trust, healths, clock)
         await registry.load()
-        ledger = Ledger(state.database, clock, **dict(settings.policy.decisions))
+        audit = Audit(
+            state.database,
+            state.vault,
+            clock,
+            on=settings.audit.enabled,
+            refusals_per_hour=settings.audit.refusals_per_hour,
+        )
+        told = partial(_enter, audit, ours.authority)
+        ledger = Ledger(state.database, clock, told, **dict(settings.policy.decisions))
         keeper = Doorkeeper(sources.from_config(settings.policy), registry, ledger, clock)
         testing = TestingHosts(frozenset(authority(host) for host in settings.testing.hosts))
         guarded = Guarded(testing, keeper.admit_provider, healths)
         anywhere = Guarded(_private(settings, testing), lambda _: None, healths)
         way = Pool(idle_seconds=settings.limits.storage_idle_seconds)
-        audit = Audit(state.database, state.vault, clock, on=settings.audit.enabled)
         try:
             outbox = Outbox(state, settings.outbox, clock)
             rates = Rates(settings)
@@ -182,7 +192,7 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
             directories = Directories(settings.directories, anywhere, state.database, clock)
             await directories.load()
             written = PolicySettings(settings.policy, settings.file)
-            live = Live(written, keeper, state.database, directories, anywhere, clock)
+            live = Live(written, keeper, state.database, directories, anywhere, audit, clock)
             await live.load()
             yield _joined(
                 settings,
@@ -209,6 +219,13 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
             await audit.close()
     finally:
         await state.close()
+
+
+def _enter(audit: Audit, ours: Authority, decision: Decision) -> None:
+    """Have a decision that refuses entered in the trail."""
+    deed = refusal(decision, ours)
+    if deed is not None:
+        audit.refuse(deed, decision.rule)
 
 
 def _place(state: config.State) -> Path | PostgresAddress:
@@ -409,6 +426,7 @@ def public_server(gateway: Gateway, turnstile: Turnstile) -> web.Server:
         gateway.parties,
         gateway.storage,
         rates,
+        Trail(gateway.audit, ours),
         LockSeal(gateway.state.vault.lock_key),
         bodies,
     )
@@ -513,7 +531,12 @@ def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
             gateway.outbox,
         )
         | Login(
-            settings, pages, gateway.parties, rates, gateway.audit, _oidc(gateway, pages)
+            settings,
+            pages,
+            gateway.parties,
+            rates,
+            Trail(gateway.audit, ours),
+            _oidc(gateway, pages),
         ).routes()
     )
     if ours.accept_dialog:
@@ -616,6 +639,7 @@ async def _sweep(gateway: Gateway) -> None:
         try:
             await gateway.state.database.write(partial(replays.sweep, now=_now()))
             await gateway.state.database.write(old)
+            gateway.audit.settle()
             await gateway.audit.retire(gateway.settings.audit.retention_days)
         except Unavailable as error:
             event("sweep.stalled", level="warning", error=error.explanation)

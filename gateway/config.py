@@ -649,6 +649,7 @@ class Audit(Section):
 
     enabled: bool = True
     retention_days: int | None = Field(default=None, ge=1)
+    refusals_per_hour: int = Field(default=300, ge=1, le=100_000)
 
 
 class Log(Section):

@@ -15,7 +15,7 @@ from gateway.app import Gateway
 from gateway.cli.console import REFUSED, ConfigOption, JsonOption, run, show, until
 from gateway.errors import Malformed
 from gateway.model import AuditEntry
-from gateway.policy.audit import Verification, verify
+from gateway.policy.verifying import Verification, verify
 from gateway.store import audit
 from gateway.store.audit import Wanted
 from gateway.web.records import moment

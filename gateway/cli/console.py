@@ -4,6 +4,7 @@ code."""
 import asyncio
 import json
 import os
+import pwd
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -82,6 +83,30 @@ def show(answer: Any, lines: Callable[[], list[str]], *, as_json: bool) -> None:
     else:
         for line in lines():
             typer.echo(line)
+
+
+def operator() -> str:
+    """Who runs the command, as the audit trail names them."""
+    try:
+        name = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # as in a container
+        name = f"uid {os.getuid()}"
+    return f"operator {name}"
+
+
+async def entered(
+    gateway: Gateway,
+    what: str,
+    *,
+    whom: str = "",
+    provider: str = "",
+    about: str = "",
+    reason: str = "",
+) -> None:
+    """Write into the audit trail what the operator has done. Raises Unavailable."""
+    await gateway.audit.record(
+        what, who=operator(), whom=whom, provider=provider, about=about, reason=reason
+    )
 
 
 def fail(error: GatewayError, *, as_json: bool) -> NoReturn:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.console import ConfigOption, JsonOption, run, show
+from gateway.cli.console import ConfigOption, JsonOption, entered, run, show
 from gateway.model import KeyState
 from gateway.providers.ring import OwnKey, Ring
 from gateway.web.records import moment
@@ -67,7 +67,9 @@ def _change(
     change: Callable[[Ring], Awaitable[OwnKey]], config: ConfigOption, *, as_json: bool
 ) -> None:
     async def work(gateway: Gateway) -> OwnKey:
-        return await change(gateway.ring)
+        key = await change(gateway.ring)
+        await entered(gateway, f"key.{key.state.value}", about=key.key.kid)
+        return key
 
     key = run(config, work, as_json=as_json)
     show(_described(key), lambda: [_line(key)], as_json=as_json)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.console import ConfigOption, JsonOption, run, show
+from gateway.cli.console import ConfigOption, JsonOption, entered, run, show
 from gateway.errors import Malformed
 from gateway.model import Authority, Provider, ProviderKey, Standing
 from gateway.ocm.address import authority
@@ -81,7 +81,9 @@ def add(
     async def work(gateway: Gateway) -> Provider:
         if bad := [one for one in pins if not _THUMBPRINT.fullmatch(one)]:
             raise Malformed(f"{bad[0]} is not the thumbprint of a key")
-        return await gateway.others.registry.add(authority(host), comment or "", pins)
+        added = await gateway.others.registry.add(authority(host), comment or "", pins)
+        await _enter(gateway, "peer.added", added.authority, comment, pins)
+        return added
 
     _answer(run(config, work, as_json=as_json), as_json=as_json)
 
@@ -113,7 +115,9 @@ def reset(host: HostArgument, config: ConfigOption = None, as_json: JsonOption =
     """Forget what a server has proven, its keys and its failures: it begins anew."""
 
     async def work(gateway: Gateway) -> Provider:
-        return await gateway.others.registry.reset(authority(host))
+        provider = await gateway.others.registry.reset(authority(host))
+        await _enter(gateway, "peer.reset", provider.authority)
+        return provider
 
     _answer(run(config, work, as_json=as_json), as_json=as_json)
 
@@ -125,6 +129,7 @@ def remove(host: HostArgument, config: ConfigOption = None, as_json: JsonOption 
     async def work(gateway: Gateway) -> Authority:
         provider = authority(host)
         await gateway.others.registry.remove(provider)
+        await _enter(gateway, "peer.removed", provider)
         return provider
 
     gone = run(config, work, as_json=as_json)
@@ -183,9 +188,22 @@ def _decide(
     as_json: bool,
 ) -> None:
     async def work(gateway: Gateway) -> Provider:
-        return await gateway.others.registry.decide(authority(host), standing, comment)
+        provider = await gateway.others.registry.decide(authority(host), standing, comment)
+        await _enter(gateway, f"peer.{standing.value}", provider.authority, comment)
+        return provider
 
     _answer(run(config, work, as_json=as_json), as_json=as_json)
+
+
+async def _enter(
+    gateway: Gateway,
+    what: str,
+    provider: Authority,
+    comment: str | None = None,
+    pins: tuple[str, ...] = (),
+) -> None:
+    said = [*([comment] if comment else []), *(f"pinned {pin}" for pin in pins)]
+    await entered(gateway, what, provider=provider, reason=", ".join(said))
 
 
 def _answer(provider: Provider, *, as_json: bool) -> None:

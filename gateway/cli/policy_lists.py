@@ -1,15 +1,15 @@
 """`ocm-gateway policy import` and its kin: the list that lies in the database, and its history."""
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import Connection
 
 from gateway.app import Gateway
-from gateway.cli.console import ConfigOption, JsonOption, run, show
+from gateway.cli.console import ConfigOption, JsonOption, operator, run, show
 from gateway.errors import Malformed, NotFound
 from gateway.policy import listing
 from gateway.policy.listing import Change
@@ -116,13 +116,10 @@ def rollback(
 
 async def _keep(gateway: Gateway, document: str, note: str) -> Listing:
     add = partial(
-        policies.add, document=document, made_at=gateway.clock(), made_by="operator", note=note
+        policies.add, document=document, made_at=gateway.clock(), made_by=operator(), note=note
     )
-
-    def work(connection: Connection) -> Listing:
-        return add(connection)
-
-    return await gateway.state.database.write(work)
+    deed = gateway.audit.deed("list.changed", who=operator(), reason=note)
+    return await gateway.audit.write(add, lambda kept: replace(deed, about=str(kept.number)))
 
 
 def _described(one: Listing) -> dict[str, Any]:

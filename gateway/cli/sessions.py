@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.console import ConfigOption, JsonOption, run, show
+from gateway.cli.console import ConfigOption, JsonOption, operator, run, show
 from gateway.model import Session
 from gateway.store import sessions
 from gateway.web.records import moment
@@ -39,7 +39,9 @@ def end(user: UserOption, config: ConfigOption = None, as_json: JsonOption = Fal
     """Log a user out everywhere."""
 
     async def work(gateway: Gateway) -> int:
-        return await gateway.state.database.write(partial(sessions.end_all, user=user))
+        whom = str(gateway.ours.address(user))
+        deed = gateway.audit.deed("sessions.ended", who=operator(), whom=whom)
+        return await gateway.audit.write(partial(sessions.end_all, user=user), lambda _: deed)
 
     ended = run(config, work, as_json=as_json)
     show({"ended": ended}, lambda: [f"Sessions ended: {ended}."], as_json=as_json)

@@ -3,16 +3,15 @@
 `write` puts what was done and its entry into one transaction: there is never one without the other.
 `record` returns once the entry is on disk, for what is no transaction of ours. Both raise
 Unavailable when the entry cannot be written: what is acknowledged is in the trail. `note` returns
-at once, for what happens often and grants nothing
-that lasts (access tokens, log-ins, refusals); its entry is written within half a second, so a crash
-may lose those. What is recorded and noted waits in one bounded line, and whoever writes takes all
+at once, for what happens often and grants nothing that lasts (access tokens, log-ins); its entry is
+written within half a second, so a crash may lose those. `refuse` is a note, and bounded besides
+(`refusals.py`). What is recorded and noted waits in one bounded line, and whoever writes takes all
 that wait: a hundred entries at once cost one transaction. The WebDAV path writes none.
 """
 
 import asyncio
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
@@ -22,6 +21,7 @@ from gateway import metrics
 from gateway.errors import Unavailable
 from gateway.logs import event
 from gateway.model import AuditEntry, Deed
+from gateway.policy.refusals import Refusals
 from gateway.store import audit
 from gateway.store.database import Database
 from gateway.store.vault import Vault
@@ -34,7 +34,6 @@ _AT_ONCE = 500
 _NOTE_SECONDS = 0.5
 _AGAIN_SECONDS = 1.0
 _LONGEST = 1000
-_VERIFIED_AT_ONCE = 5000
 
 Result = TypeVar("Result")
 Waiting = tuple[Deed, asyncio.Future[None] | None]
@@ -51,6 +50,7 @@ class Audit:
         written: Callable[[list[AuditEntry]], None] = lambda _: None,
         *,
         on: bool = True,
+        refusals_per_hour: int = 300,
     ) -> None:
         """`written` is shown the entries of this process once they are on disk."""
         self._database = database
@@ -58,6 +58,7 @@ class Audit:
         self._clock = clock
         self._written = written
         self._on = on
+        self._refusals = Refusals(refusals_per_hour)
         self._waiting: list[Waiting] = []
         self._writer: asyncio.Task[None] | None = None
         self._hurry = asyncio.Event()
@@ -171,9 +172,22 @@ class Audit:
             decision=decision,
             reason=reason,
         )
-        if self._on and not self._enqueue(deed, None):
-            metrics.audit_lost.inc()
+        self._note([deed])
         return deed.decision
+
+    def refuse(self, deed: Deed, kind: str = "") -> None:
+        """Have a refusal written soon, unless too many like it come: then their count, later.
+
+        Like it are those of the same `what`, server, person and `kind`.
+        """
+        if self._on:
+            alike = (deed.what, deed.outcome, deed.provider, deed.who, kind)
+            self._note(self._refusals.refused(alike, deed))
+
+    def _note(self, deeds: Iterable[Deed]) -> None:
+        for deed in deeds:
+            if self._on and not self._enqueue(deed, None):
+                metrics.audit_lost.inc()
 
     async def erase(self, address: str) -> int:
         """Forget an address, in every entry that names it; how many there were. The chain holds."""
@@ -194,8 +208,13 @@ class Audit:
         if days is not None:
             await self.prune(self._clock() - days * 86_400)
 
+    def settle(self) -> None:
+        """Have the count of refusals written, where their hour is over."""
+        self._note(self._refusals.over(self._clock()))
+
     async def close(self) -> None:
         """Write what waits, if it can be written."""
+        self._note(self._refusals.over())
         self._closing = True
         self._hurry.set()
         if self._writer is not None:
@@ -261,41 +280,3 @@ def _unwritten(why: object) -> Unavailable:
 def _text(text: str) -> str:
     """What any database can keep, and not too much of it."""
     return text[:_LONGEST].replace("\0", "").encode("utf-8", "replace").decode()
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What became of a look at the whole chain: which entry is the first that does not hold.
-
-    `first` and `last` are positions, 0 for an empty trail; `damaged` is None for a sound one.
-    """
-
-    entries: int
-    first: int
-    last: int
-    damaged: int | None = None
-    fault: str = ""
-
-
-async def verify(database: Database, vault: Vault) -> Verification:
-    """Look at every entry of the chain; others may write meanwhile."""
-    count, base, known = 0, audit.End(0, ""), None
-
-    def step(connection: Connection) -> tuple[audit.End, audit.End, int]:
-        begin, head = audit.ends(connection, vault)
-        end, number = audit.check(connection, known or begin, _VERIFIED_AT_ONCE)
-        if not number:
-            audit.expect_head(end, head)
-        return begin, end, number
-
-    try:
-        while True:
-            begin, end, number = await database.read(step)
-            base = base if known else begin
-            known = end
-            count += number
-            if not number:
-                break
-    except audit.Damaged as error:
-        return Verification(count, base.position + 1, 0, error.position, error.fault)
-    return Verification(count, base.position + 1 if count else 0, end.position)

@@ -27,11 +27,18 @@ class Ledger:
     """Decisions, found again by their id."""
 
     def __init__(
-        self, database: Database, clock: Callable[[], int], *, keep: int, days: int
+        self,
+        database: Database,
+        clock: Callable[[], int],
+        told: Callable[[Decision], None] = lambda _: None,
+        *,
+        keep: int,
+        days: int,
     ) -> None:
-        """At most `keep` are kept, and none longer than `days`."""
+        """At most `keep` are kept, and none longer than `days`. `told` hears of each at once."""
         self._database = database
         self._clock = clock
+        self._told = told
         self._keep = keep
         self._seconds = days * 86_400
         self._waiting: deque[Decision] = deque(maxlen=_MOST_WAITING)
@@ -39,6 +46,7 @@ class Ledger:
     def write(self, decision: Decision) -> None:
         """Keep a decision; on disk within a second."""
         self._waiting.append(decision)
+        self._told(decision)
 
     async def flush(self) -> None:
         """Everything written so far is on disk when this returns. Raises Unavailable."""

@@ -18,6 +18,7 @@ from gateway.errors import BadSignature, GatewayError, Malformed, ProviderFailed
 from gateway.logs import event
 from gateway.model import Authority
 from gateway.policy import bundles, sources
+from gateway.policy.audit import Audit
 from gateway.policy.doorkeeper import Doorkeeper
 from gateway.policy.language import CENTRAL, MOST_BYTES, BadPolicy, Document, Source, read_text
 from gateway.policy.running import Running
@@ -51,6 +52,7 @@ class Live:
         database: Database,
         directories: Directories,
         anywhere: Guarded,
+        audit: Audit,
         clock: Callable[[], int],
     ) -> None:
         """`anywhere` admits every host: a bundle may come from one that we do not federate with."""
@@ -59,7 +61,9 @@ class Live:
         self._database = database
         self._directories = directories
         self._anywhere = anywhere
+        self._audit = audit
         self._clock = clock
+        self._entered = ""
         self._written: Written = sources.read(settings.policy)
         self._mark = self._look()
         self._seen = self._mark
@@ -97,6 +101,21 @@ class Live:
             self._mark = mark
             await self._reload()
         await self._follow_bundle()
+        await self._enter()
+
+    async def _enter(self) -> None:
+        """Have it in the audit trail which policy holds, once for all processes."""
+        in_force = self._keeper.in_force
+        if in_force.version == self._entered:
+            return
+        deed = self._audit.deed(
+            "policy.adopted",
+            about=in_force.version,
+            reason=f"{len(in_force.policy.rules)} rules, default {in_force.policy.default.word}",
+        )
+        put = partial(policies.put_version, version=in_force.version)
+        await self._audit.write(put, lambda changed: deed if changed else None)
+        self._entered = in_force.version
 
     def _look(self) -> tuple[Mark, tuple[tuple[str, int], ...]]:
         policy = self._settings.policy

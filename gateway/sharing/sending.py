@@ -12,6 +12,7 @@ from gateway import metrics
 from gateway.dav.target import check_name
 from gateway.errors import (
     BadSignature,
+    GatewayError,
     InvalidClient,
     InvalidGrant,
     Malformed,
@@ -43,6 +44,7 @@ from gateway.ocm.discovery import Discovery
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.ocm.shares import NewShare
 from gateway.ocm.tokens import TokenRequest, TokenResponse
+from gateway.policy.audit import DENY
 from gateway.policy.doorkeeper import Ruling
 from gateway.policy.facts import Action, Facts
 from gateway.providers.dialects import Speech
@@ -487,12 +489,21 @@ class Sending:
         UnauthorizedClient for a server that is denied.
         """
         try:
+            share = await self._opened_by(request, message)
+        except (InvalidClient, InvalidGrant) as error:
+            self._refused(request, error)
+            raise
+        return self._issue(share)
+
+    async def _opened_by(self, request: TokenRequest, message: Message) -> SentShare:
+        """The Share of a code, whose server is the one that asks."""
+        try:
             signature = self._others.identity.examine(message, required=True)
         except Unsigned as error:
             share = await self._code_of_unsigned(request)
             if share is None:
                 raise InvalidClient(error.message, detail=error.detail) from error
-            return self._issue(share)
+            return share
         except BadSignature as error:
             raise InvalidClient(error.message, detail=error.detail) from error
         find = partial(self._state.sent.find_by_secret, secret=request.code)
@@ -513,7 +524,15 @@ class Sending:
             raise InvalidClient(error.message, detail=error.detail) from error
         if not share.opens_at(self._clock()):
             raise InvalidGrant("the share has ended")
-        return self._issue(share)
+        return share
+
+    def _refused(self, request: TokenRequest, error: GatewayError) -> None:
+        """Into the trail; who asked is what they say. A denied server is entered by policy."""
+        audit = self._others.audit
+        deed = audit.deed(
+            "token.refused", outcome=DENY, provider=request.client_id, reason=error.explanation
+        )
+        audit.refuse(deed, error.code)
 
     def _issue(self, share: SentShare) -> TokenResponse:
         self._others.audit.note(

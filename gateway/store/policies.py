@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from gateway.store import revisions
+from gateway.store import facts, revisions
 from gateway.store.tables import policy_bundles, policy_lists
 
 _MOST_LISTS = 1000
+_VERSION = "policy version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,14 @@ def add(connection: Connection, document: str, *, made_at: int, made_by: str, no
     )
     revisions.bump(connection, revisions.POLICY)
     return listing
+
+
+def put_version(connection: Connection, version: str) -> bool:
+    """Note which policy holds; whether that is another than before."""
+    if facts.find(connection, _VERSION) == version:
+        return False
+    facts.put(connection, _VERSION, version)
+    return True
 
 
 def find_bundle(connection: Connection, url: str) -> KeptBundle | None:

@@ -7,7 +7,6 @@ from gateway.config import Config
 from gateway.errors import NotFound, Refused, TooMany
 from gateway.logs import event
 from gateway.model import LoginMethod, User
-from gateway.policy.audit import ALLOW, DENY, Audit
 from gateway.rates import Rates
 from gateway.sharing.credentials import basic
 from gateway.sharing.parties import Parties
@@ -15,6 +14,7 @@ from gateway.web.languages import N_
 from gateway.web.middleware import visit_of
 from gateway.web.oidc import ATTEMPT_SECONDS, Oidc
 from gateway.web.routes import Routes
+from gateway.web.trail import Trail
 from gateway.web.views import FROM_COOKIE, TO_COOKIE, Page, Pages, View
 
 _LONGEST = 1024
@@ -39,10 +39,10 @@ class Login:
         pages: Pages,
         parties: Parties,
         rates: Rates,
-        audit: Audit,
+        trail: Trail,
         oidc: Oidc | None,
     ) -> None:
-        self._audit = audit
+        self._trail = trail
         self._pages = pages
         self._sessions = pages.sessions
         self._parties = parties
@@ -94,14 +94,14 @@ class Login:
             self._rates.guessed("login", network)
             self._rates.guessed("name", name)
             event("login.failed", level="warning", address=address)
-            self._audit.note("login", outcome=DENY, who=name, reason=f"wrong password, {address}")
+            self._trail.refused(name, f"wrong password, {address}")
             view.say(view.gettext("Name or password is wrong."), "failed")
             return self._form(view, view.field("next"), 401)
         view.visitor = await self._sessions.begin(
             view.request, view.visitor, user, LoginMethod.PASSWORD
         )
         event("login", user=user.name, method=LoginMethod.PASSWORD)
-        self._audit.note("login", outcome=ALLOW, who=user.name)
+        self._trail.came(user.name, LoginMethod.PASSWORD)
         response = self._onwards(view, view.field("next"))
         self._sessions.remember(response, view.visitor)
         return response
@@ -128,6 +128,7 @@ class Login:
         proven = await self._oidc.finish(attempt, view.query("code"))
         user = await self._parties.find(proven.name)
         if user is None:
+            self._trail.refused(proven.name, "no account here")
             raise Refused("you have no account here")
         view.visitor = await self._sessions.begin(
             view.request,
@@ -138,7 +139,7 @@ class Login:
             amr=proven.amr,
         )
         event("login", user=user.name, method=LoginMethod.OIDC)
-        self._audit.note("login", outcome=ALLOW, who=user.name)
+        self._trail.came(user.name, LoginMethod.OIDC)
         response = self._onwards(view, attempt.after)
         self._sessions.remember(response, view.visitor)
         self._sessions.lend(response, "oidc", "", None)
@@ -148,8 +149,10 @@ class Login:
         """Log this browser out, or every one of this user."""
         if view.found and view.field("everywhere"):
             await self._sessions.end_all(view.found)
+            self._trail.left(view.found.name, "everywhere")
         elif view.visitor.session:
             await self._sessions.end(view.visitor.session)
+            self._trail.left(view.visitor.session.user)
         view.say(view.gettext("You are logged out."))
         response = view.redirect("/login")
         self._sessions.forget(response)
@@ -164,6 +167,7 @@ class Login:
         for session in await self._sessions.all(view.user):
             if session.id == view.field("session"):
                 await self._sessions.end(session)
+                self._trail.left(view.user.name, "another browser")
                 view.say(view.gettext("That browser is logged out."))
         return view.redirect("/sessions")
 

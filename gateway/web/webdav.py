@@ -42,6 +42,7 @@ from gateway.web.answers import write_answer
 from gateway.web.bodies import Bodies
 from gateway.web.middleware import alarming, visit_of
 from gateway.web.requests import chunks_of, read_body
+from gateway.web.trail import Trail
 
 _IDLE_SECONDS = 120
 _BASIC = 'Basic realm="ocm-gateway", charset="UTF-8"'
@@ -59,6 +60,7 @@ class Doors:
         parties: Parties,
         storage: Storage,
         rates: Rates,
+        trail: Trail,
         seal: LockSeal,
         bodies: Bodies,
     ) -> None:
@@ -71,6 +73,7 @@ class Doors:
         self._parties = parties
         self._storage = storage
         self._rates = rates
+        self._trail = trail
         self._seal = seal
         self._bodies = bodies
 
@@ -138,6 +141,7 @@ class Doors:
             only = authorizations[0] if len(authorizations) == 1 else ""
             user = await self._parties.login(only)
             if user is None:
+                self._trail.refused(name, f"wrong password, {visit_of(request).address}")
                 raise Unauthorized("user name or password is wrong", challenges=(_BASIC,))
             return user
 

@@ -31,9 +31,14 @@ def pair(tmp_path_factory):
 def test_each_step_of_a_share_is_in_both_trails(pair):
     a, b = pair
     sent = [entry["what"] for entry in reversed(a.run("audit", "list"))]
-    assert sent == ["sent.created", "sent.accepted", "sent.revoked"]
+    assert sent == ["policy.adopted", "sent.created", "sent.accepted", "sent.revoked"]
     received = [entry["what"] for entry in reversed(b.run("audit", "list"))]
-    assert received == ["received.arrived", "received.accepted", "received.unshared"]
+    assert received == [
+        "policy.adopted",
+        "received.arrived",
+        "received.accepted",
+        "received.unshared",
+    ]
     [created] = a.run("audit", "list", "--what", "sent.created")
     assert (created["who"], created["whom"]) == (f"alice@{a.authority}", f"bob@{b.authority}")
     assert created["provider"] == b.authority
@@ -45,7 +50,7 @@ def test_the_trail_is_exported_as_lines_and_as_a_table(pair):
     lines = b.command("audit", "export").stdout.splitlines()
     rows = list(csv.DictReader(b.command("audit", "export", "--format", "csv").stdout.splitlines()))
     assert [json.loads(line)["hash"] for line in lines] == [row["hash"] for row in rows]
-    assert len(rows) == 3
+    assert len(rows) == 4
 
 
 def test_the_trail_verifies_until_a_byte_is_changed_and_after_an_address_is_erased(pair):
@@ -55,7 +60,7 @@ def test_the_trail_verifies_until_a_byte_is_changed_and_after_an_address_is_eras
     assert a.run("audit", "erase", bob) == {"erased": 3}
     assert a.run("audit", "list", "--address", bob) == []
     assert a.run("audit", "verify") == {
-        "sound": True, "entries": 4, "first": 1, "last": 4, "damaged": None, "fault": "",
+        "sound": True, "entries": 5, "first": 1, "last": 5, "damaged": None, "fault": "",
     }  # fmt: skip
     assert a.run("audit", "prune", "--before", "1") == {"pruned": 0}
     with sqlite3.connect(b.file.parent / "state/gateway.sqlite") as database:

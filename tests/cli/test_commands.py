@@ -317,3 +317,37 @@ def test_the_sessions_of_a_user_are_listed_and_ended(tmp_path, storage):
     assert command("sessions", "end", "-u", "bob") == {"ended": 0}
     assert command("sessions", "end", "-u", "alice") == {"ended": 3}
     assert command("sessions", "list", "-u", "alice") == []
+
+
+def test_what_the_operator_changes_is_in_the_audit_trail(command, tmp_path):
+    command("peers", "add", "a.example.org", "--comment", "a partner")
+    command("peers", "block", "a.example.org")
+    command("peers", "reset", "a.example.org")
+    command("peers", "remove", "a.example.org")
+    staged = command("keys", "stage")["kid"]
+    signs = {one["algorithm"]: one["kid"] for one in command("keys", "list") if one["active"]}
+    before = signs["ed25519"]
+    command("keys", "activate", staged)
+    command("keys", "retire", before, "--compromised")
+    (tmp_path / "list.csv").write_text("server,then\nevil.example.org,deny\n")
+    command("policy", "import", str(tmp_path / "list.csv"), "--apply", "--note", "a wave of spam")
+    command("policy", "rollback")
+    command("sessions", "end", "-u", "alice")
+    entries = command("audit", "list")[::-1]
+    assert [(one["what"], one["provider"] or one["about"] or one["whom"]) for one in entries] == [
+        ("peer.added", "a.example.org"),
+        ("peer.blocked", "a.example.org"),
+        ("peer.reset", "a.example.org"),
+        ("peer.removed", "a.example.org"),
+        ("key.staged", staged),
+        ("key.active", staged),
+        ("key.compromised", before),
+        ("list.changed", "1"),
+        ("list.changed", "2"),
+        ("sessions.ended", entries[-1]["whom"]),
+    ]
+    assert {one["who"].split()[0] for one in entries} == {"operator"}
+    assert [one["reason"] for one in entries if one["what"] == "list.changed"] == [
+        "a wave of spam",
+        "rollback to 0",
+    ]

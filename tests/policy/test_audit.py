@@ -8,7 +8,8 @@ from sqlalchemy import delete, insert, select, update
 
 from gateway.errors import Unavailable
 from gateway.model import Deed
-from gateway.policy.audit import DENY, Audit, verify
+from gateway.policy.audit import DENY, Audit
+from gateway.policy.verifying import verify
 from gateway.store import audit as trail
 from gateway.store.audit import Wanted
 from gateway.store.place import PostgresAddress

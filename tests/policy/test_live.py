@@ -16,8 +16,10 @@ from gateway import config
 from gateway.app import open_gateway
 from gateway.model import Permission, Standing
 from gateway.sharing.sending import Offer
+from gateway.store import audit
+from gateway.store.audit import Wanted
 from tests import servers
-from tests.pair import in_process, running
+from tests.pair import eventually, in_process, running
 from tests.peer import open_peer
 from tests.web.browser import browser
 
@@ -188,3 +190,22 @@ async def test_a_rehearsed_policy_decides_nothing_and_is_counted(tmp_path):
                 found = await gateway.ledger.latest(shadowed=True)
                 assert {one.outcome for one in found} == {"allow"}
                 assert {one.shadow for one in found} == {"deny by deny@shadow.yaml"}
+
+
+async def test_which_policy_holds_is_entered_once_and_again_when_it_changes(gateway, tmp_path):
+    async def adopted():
+        wanted = Wanted(what="policy.adopted")
+        found = await gateway.state.database.read(partial(audit.entries, wanted=wanted))
+        return [entry.deed.about for entry in found]
+
+    first = gateway.others.doorkeeper.in_force.version
+    await eventually(adopted)
+    assert await adopted() == [first]
+    write(tmp_path, "two", "deny: [worse.example.org]")
+    await until(lambda: denied(gateway, "worse.example.org"))
+    second = gateway.others.doorkeeper.in_force.version
+
+    async def both():
+        return await adopted() == [first, second]
+
+    await eventually(both)

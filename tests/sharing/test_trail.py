@@ -8,6 +8,7 @@ import pytest
 from gateway.errors import Unavailable
 from gateway.store import audit, facts
 from gateway.store.audit import Wanted
+from tests.pair import eventually
 from tests.sharing.stage import (
     address,
     counts,
@@ -63,3 +64,40 @@ async def test_shares_that_come_at_once_are_all_taken_and_entered(gateway, peer)
     replies = await asyncio.gather(*(peer.post(shares_of(gateway), body) for body in bodies))
     assert [reply.status for reply in replies] == [201] * 8
     assert len(await entries(gateway, "received.arrived")) == 8
+
+
+# What is refused
+
+
+async def test_a_denied_server_is_entered_once_with_the_decision_that_it_was_told(opened, peer):
+    gateway = await opened(policy={"deny": [peer.authority]})
+    told = set()
+    for _ in range(5):
+        refused = await peer.post(shares_of(gateway), peer.share(address(gateway)))
+        assert refused.status == 403
+        told.add(refused.json()["decision"])
+    [entry] = await eventually(lambda: entries(gateway, "policy.share-in"))
+    assert (entry.deed.outcome, entry.deed.provider) == ("deny", peer.authority)
+    assert entry.deed.decision in told
+    assert (await gateway.ledger.by_id(entry.deed.decision)).rule in entry.deed.reason
+
+
+async def test_a_share_held_for_review_is_one_entry_that_says_so(opened, peer):
+    rules = [{"id": "wait", "who": peer.authority, "then": "quarantine"}]
+    gateway = await opened(policy={"default": "allow", "rules": rules})
+    await send_share(peer, gateway)
+    [entry] = await entries(gateway, "received.arrived")
+    assert entry.deed.outcome == "quarantine"
+    await gateway.audit.close()
+    assert await entries(gateway, "policy.share-in") == []
+
+
+async def test_refused_exchanges_are_entered_without_the_code(gateway, peer):
+    for n in range(3):
+        await peer.exchange(gateway.ours.token_end_point, f"guess-{n}")
+    [first] = await eventually(lambda: entries(gateway, "token.refused"))
+    assert (first.deed.outcome, first.deed.provider) == ("deny", peer.authority)
+    await gateway.audit.close()
+    _, count = await entries(gateway, "token.refused")
+    assert count.deed.reason.startswith("2 more")
+    assert "guess" not in repr(await entries(gateway))
