@@ -41,12 +41,14 @@ from gateway.rates import Rates
 from gateway.sharing import ours as ours_
 from gateway.sharing.access import Access
 from gateway.sharing.accesses import Accesses
+from gateway.sharing.admission import Admission
 from gateway.sharing.asking import Asking
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.files import Files
 from gateway.sharing.inviting import Inviting, Terms
 from gateway.sharing.leaving import Leaving
 from gateway.sharing.links import LINK_PATH, Links
+from gateway.sharing.membership import Membership
 from gateway.sharing.messages import Messages
 from gateway.sharing.news import Newsroom
 from gateway.sharing.others import Others
@@ -334,7 +336,8 @@ def _joined(
     pages = f"{ours.origin}{settings.pages_path}"
     newsroom = Newsroom(settings.news, ours, state, parties, mail, anywhere, clock, pages=pages)
     sending = Sending(ours, state, others, storage, access, outbox, newsroom, clock)
-    receiving = Receiving(ours, state, others, parties, outbox, newsroom, clock)
+    admission = Admission(ours, state, others, newsroom)
+    receiving = Receiving(ours, state, others, parties, admission, outbox, newsroom, clock)
     inviting = Inviting(ours, state, others, parties, _terms(settings), newsroom, clock)
     leaving = Leaving(ours, state, others, sending, receiving, outbox, clock)
     visiting = Visiting(ours, state, others, clock)
@@ -388,7 +391,13 @@ def _joined(
             most=settings.sharing.public_link_most,
             enabled=settings.sharing.public_links,
         ),
-        sweeping=Sweeping(state, sending, receiving, clock),
+        sweeping=Sweeping(
+            state,
+            sending,
+            receiving,
+            Membership(ours, state, others, admission, clock),
+            clock,
+        ),
         directories=directories,
         audit=others.audit,
         anywhere=anywhere,

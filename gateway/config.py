@@ -307,6 +307,9 @@ class UserSource(StrEnum):
     LIST = "list"
 
 
+_Name = Annotated[str, Field(min_length=1, max_length=255)]
+
+
 class ListedUser(Section):
     """One user of the configuration's own list."""
 
@@ -322,6 +325,7 @@ class Users(Section):
 
     source: UserSource = UserSource.STORAGE
     header: str = "X-Remote-User"
+    groups: dict[_Name, tuple[_Name, ...]] = {}
     list: tuple[ListedUser, ...] = ()
 
     @model_validator(mode="after")
@@ -331,6 +335,17 @@ class Users(Section):
             raise ValueError("a name stands twice in the list")
         if self.source is UserSource.LIST and not names:
             raise ValueError("source list needs a list of users")
+        return self
+
+    @model_validator(mode="after")
+    def _members_in_groups(self) -> "Users":
+        listed = {user.name for user in self.list}
+        for group, members in self.groups.items():
+            if not members or len(members) != len(set(members)):
+                raise ValueError(f"the group {group} has no member, or one twice")
+            strange = sorted(set(members) - listed)
+            if self.source is UserSource.LIST and strange:
+                raise ValueError(f"the group {group} has members not listed: {', '.join(strange)}")
         return self
 
 

@@ -27,6 +27,13 @@ class ResourceType(StrEnum):
     FOLDER = "folder"
 
 
+class ShareType(StrEnum):
+    """Whom a Share is with (draft 03, 6.1); federations are not supported."""
+
+    USER = "user"
+    GROUP = "group"
+
+
 class DialectName(StrEnum):
     """The rows of the table of dialects (`ocm/dialects.py`)."""
 
@@ -104,6 +111,7 @@ class SentShare:
     form: str = ""
     at_root: bool = False
     must_use_mfa: bool = False
+    share_type: ShareType = ShareType.USER
 
     @property
     def name(self) -> str:
@@ -146,10 +154,11 @@ class AccessLine:
 class ReceivedShare:
     """A Share from another server with a local user. We are the Receiving Server.
 
-    `id` is ours; (`sending_server`, `provider_id`) is theirs and unique. `folder` is its name in
-    the user's WebDAV tree. `uri` is as the sender wrote it, absolute or relative; "" in the form of
-    1.0. `checked_at` is when its server was last asked for it unasked for; 0 asks again. `hidden`
-    is the recipient's own affair: it is out of sight, and all else is as before.
+    `id` is ours; (`sending_server`, `provider_id`) is theirs. One with a `group` is kept once for
+    each member, who answers it alone; else `group` is "". `folder` is its name in the user's WebDAV
+    tree. `uri` is as the sender wrote it, absolute or relative; "" in the form of 1.0. `checked_at`
+    is when its server was last asked for it unasked for; 0 asks again. `hidden` is the recipient's
+    own affair: it is out of sight, and all else is as before.
     """
 
     id: str
@@ -175,6 +184,12 @@ class ReceivedShare:
     checked_at: int | None = None
     must_use_mfa: bool = False
     hidden: bool = False
+    group: str = ""
+
+    @property
+    def share_with(self) -> str:
+        """Whom the Sending Server shared with: the group, or the one user."""
+        return self.group or self.recipient
 
     @property
     def taken(self) -> bool:

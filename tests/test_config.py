@@ -236,6 +236,23 @@ def test_a_missing_file_is_one_fault(tmp_path):
     assert "cannot be read" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        ({"staff": []}, "has no member"),
+        ({"staff": ["alice", "alice"]}, "one twice"),
+        ({"staff": ["alice", "bob"]}, "members not listed: bob"),
+        ({"": ["alice"]}, "groups"),
+        ({"staff": [""]}, "groups"),
+    ],
+)
+def test_a_group_has_members_who_exist(groups, said):
+    users = {"source": "list", "list": [{"name": "alice", "password": "x"}], "groups": groups}
+    assert said in str(faults(with_(users=users)))
+    fine = parse(with_(users=users | {"groups": {"staff": ["alice"]}}))
+    assert fine.users.groups == {"staff": ("alice",)}
+
+
 def test_a_password_is_in_no_repr_and_in_no_fault():
     credentials = {"kind": "basic", "username": "u", "password": "top-secret"}
     found = parse(with_(storage={"credentials": credentials}))

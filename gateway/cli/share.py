@@ -7,7 +7,7 @@ import typer
 from gateway.app import Gateway
 from gateway.cli.console import REFUSED, ConfigOption, JsonOption, fail, run, show, until
 from gateway.errors import Malformed
-from gateway.model import AccessLine, Permission, SentShare, SentState
+from gateway.model import AccessLine, Permission, SentShare, SentState, ShareType
 from gateway.sharing.recipients import Recipient
 from gateway.sharing.sending import Offer
 from gateway.web.records import access, access_line, recipient, sent, sent_line
@@ -39,6 +39,7 @@ def create(
     mfa: Annotated[
         bool, typer.Option("--mfa", help="Open only after a log-in with several factors.")
     ] = False,
+    group: Annotated[bool, typer.Option("--group", help="With a group of that name.")] = False,
     description: Annotated[str, typer.Option(help="A note for the recipient.")] = "",
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -54,6 +55,7 @@ def create(
             must_exchange_token=exchange,
             must_use_mfa=mfa,
             description=description,
+            share_type=ShareType.GROUP if group else ShareType.USER,
         )
     except Malformed as error:
         fail(error, as_json=as_json)

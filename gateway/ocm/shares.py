@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pydantic import ValidationError
 
 from gateway.errors import Malformed, Unsupported
-from gateway.model import Authority, Permission, ResourceType
+from gateway.model import Authority, Permission, ResourceType, ShareType
 from gateway.ocm import json, legacy
 from gateway.ocm.address import Address
 from gateway.ocm.wire import LONGEST_SECRET, ProtocolMembers, ShareMembers, WebDavMembers
@@ -124,13 +124,18 @@ def _parse(written: dict[str, object], *, signed: bool) -> NewShare:
     )
 
 
-def check_supported(share: NewShare, *, honours_mfa: bool = False) -> WebDav:
+def check_supported(
+    share: NewShare, *, honours_mfa: bool = False, has_groups: bool = False
+) -> WebDav:
     """How to reach a Share that this gateway can take; raises Unsupported for any other.
 
     A requirement that we do not know, or not `honours_mfa`, cannot be met, so it refuses the Share.
+    `has_groups` takes Shares with groups too.
     """
-    if share.share_type != "user":
-        raise Unsupported("only shares with users are supported")
+    if share.share_type not in ({*ShareType} if has_groups else {ShareType.USER}):
+        raise Unsupported(
+            "only shares with users" + (" and groups" if has_groups else "") + " are supported"
+        )
     if share.resource_type not in set(ResourceType):
         raise Unsupported("only files and folders are supported")
     if share.webdav is None:

@@ -11,7 +11,7 @@ that wait: a hundred entries at once cost one transaction. The WebDAV path write
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -91,21 +91,25 @@ class Audit:
         )
 
     async def write(
-        self, work: Callable[[Connection], Result], told: Callable[[Result], Deed | None]
+        self,
+        work: Callable[[Connection], Result],
+        told: Callable[[Result], Deed | Sequence[Deed] | None],
     ) -> Result:
         """Run `work` and enter what `told` says of its result, in one transaction on disk.
 
-        None is nothing worth an entry. Raises Unavailable when either cannot be written, and what
-        `work` raises; there is neither then.
+        None, or none of several, is nothing worth an entry. Raises Unavailable when either cannot
+        be written, and what `work` raises; there is neither then.
         """
 
         def both(connection: Connection) -> tuple[Result, list[AuditEntry]]:
             result = work(connection)
-            deed = told(result) if self._on else None
-            if deed is None:
+            deeds = (told(result) if self._on else None) or []
+            if isinstance(deeds, Deed):
+                deeds = [deeds]
+            if not deeds:
                 return result, []
             try:
-                return result, audit.append(connection, self._vault, [deed])
+                return result, audit.append(connection, self._vault, deeds)
             except audit.Damaged as error:
                 raise _unwritten(error) from error
 

@@ -6,7 +6,7 @@ already, are remembered until the policy changes, so that the data plane pays a 
 
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gateway import metrics
@@ -140,12 +140,25 @@ class Doorkeeper:
 
         A share that is offered to us may be held for review; so that is left to the caller.
         """
-        ruling = self.decide(facts)
-        held = ruling.verdict.outcome is Outcome.QUARANTINE and facts.action is Action.SHARE_IN
-        if not ruling.verdict.allowed and not held:
-            raise refusal(ruling)
-        self._count_rate(facts.provider, ruling.verdict, ruling.id)
+        [ruling] = self.admit_any([facts])
+        assert ruling is not None
         return ruling
+
+    def admit_any(self, several: Sequence[Facts]) -> list[Ruling | None]:
+        """As `admit`, for the recipients of one message; None for each who may not have it.
+
+        Raises as for the first where nobody may. The message counts once, however many it is for.
+        """
+        rulings = [self.decide(facts) for facts in several]
+        admitted = [
+            ruling if ruling.verdict.allowed or _holds(ruling, facts) else None
+            for facts, ruling in zip(several, rulings, strict=True)
+        ]
+        first = next((ruling for ruling in admitted if ruling), None)
+        if first is None:
+            raise refusal(rulings[0])
+        self._count_rate(several[0].provider, first.verdict, first.id)
+        return admitted
 
     def _admit_known(self, key: _Key, facts: Facts) -> Limits:
         verdict = None if self._in_force.policy.timed else self._known.get(key)
@@ -260,3 +273,8 @@ def refusal(ruling: Ruling) -> GatewayError:
         error = Refused("this server does not federate with yours", detail=verdict.reason)
     error.decision = ruling.id
     return error
+
+
+def _holds(ruling: Ruling, facts: Facts) -> bool:
+    """Whether a share that is offered to us is held for review."""
+    return ruling.verdict.outcome is Outcome.QUARANTINE and facts.action is Action.SHARE_IN

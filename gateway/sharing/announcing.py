@@ -9,7 +9,7 @@ recorded before it is sent, for the attempts after a crash.
 from dataclasses import dataclass
 
 from gateway.errors import ProviderRefused
-from gateway.model import SentShare
+from gateway.model import SentShare, ShareType
 from gateway.ocm import announcements
 from gateway.ocm.announcements import OLD_FORMS
 from gateway.ocm.dialects import OTHER_FORM, Form, Scheme
@@ -36,7 +36,9 @@ class Attempt:
 def expect_fit(share: SentShare, discovery: Discovery, speech: Speech) -> None:
     """ProviderRefused when the Receiving Server says beforehand that it will not take the Share."""
     claimed = "file" if speech.dialect.claims_files else share.resource_type
-    if not discovery.offers(claimed, "user"):
+    if share.share_type is ShareType.GROUP and not discovery.offers(claimed, share.share_type):
+        raise ProviderRefused(f"{share.receiving_server} does not take shares with groups")
+    if not discovery.offers(claimed, share.share_type):
         raise ProviderRefused(f"{share.receiving_server} does not take shares of this kind")
     if share.must_use_mfa and not discovery.enforces_mfa:
         raise ProviderRefused(
@@ -55,6 +57,8 @@ def attempts(
     """
     forms = (Form(share.form),) if share.form else speech.forms
     demanded = discovery.wants_exchange or share.must_exchange_token is True
+    if share.share_type is ShareType.GROUP:
+        forms = tuple(form for form in forms if form is not Form.OCS)  # which has users only
     if not legacy or demanded or share.must_use_mfa:
         forms = tuple(form for form in forms if form not in OLD_FORMS)
     if not forms and demanded:

@@ -13,7 +13,15 @@ from sqlalchemy import Connection
 from gateway.errors import Conflict, Malformed
 from gateway.httpsig.message import Message, Signature
 from gateway.logs import event
-from gateway.model import Contact, Errand, OutboxEntry, ReceivedState, SentState
+from gateway.model import (
+    Contact,
+    Errand,
+    OutboxEntry,
+    ReceivedState,
+    SentShare,
+    SentState,
+    ShareType,
+)
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.providers.identity import claimed
 from gateway.sharing import notices
@@ -66,7 +74,7 @@ class Leaving:
     async def _end_shares(self, contact: Contact) -> None:
         """Each with its own notification, for servers that do not know USER_REMOVED."""
         for sent in await self._sending.all(contact.user):
-            if sent.share_with == contact.address and sent.state.opens:
+            if _theirs(sent, contact) and sent.state.opens:
                 await self._sending.revoke(sent.provider_id)
         for received in await self._receiving.inbox(contact.user):
             if received.sender == contact.address:
@@ -160,7 +168,12 @@ class Leaving:
                 )
         opens = tuple(state for state in SentState if state.opens)
         for sent in self._state.sent.all(connection, contact.user):
-            if sent.share_with == contact.address:
+            if _theirs(sent, contact):
                 self._state.sent.move(
                     connection, sent.provider_id, SentState.DECLINED, out_of=opens
                 )
+
+
+def _theirs(share: SentShare, contact: Contact) -> bool:
+    """Whether a Share is with a contact; a group may have the same address."""
+    return share.share_type is ShareType.USER and share.share_with == contact.address

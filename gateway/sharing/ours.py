@@ -7,10 +7,11 @@ from yarl import URL
 
 from gateway import config
 from gateway.httpsig.signing import SigningKey
-from gateway.model import Authority
+from gateway.model import Authority, ShareType
 from gateway.ocm.address import Address, authority
 from gateway.ocm.discovery import Discovery, OfferedResourceType, PublishedKey
 from gateway.policy.names import Names, parse_names
+from gateway.sharing.groups import Groups
 from gateway.transport import authority_of
 
 JWKS_PATH = "/.well-known/jwks.json"
@@ -18,6 +19,7 @@ WAYF_PATH = "/wayf"
 ACCEPT_PATH = "/accept-invite"
 """Two pages that others are told of, below `Config.pages_path`."""
 _NOBODY = Names()
+_NO_GROUPS = Groups()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Ours:
     takes_requests: bool = False
     honours_mfa: bool = False
     mfa_trusted: Names = _NOBODY
+    groups: Groups = _NO_GROUPS
 
     @property
     def end_point(self) -> str:
@@ -90,6 +93,7 @@ def from_config(settings: config.Config) -> Ours:
         takes_requests=settings.sharing.requests and settings.sharing.send,
         honours_mfa=settings.proves_mfa,
         mfa_trusted=_names(settings.sharing.mfa_trusted),
+        groups=Groups(settings.users.groups),
     )
 
 
@@ -111,7 +115,7 @@ def describe(ours: Ours, cavage: SigningKey | None = None) -> Discovery:
         provider=ours.provider,
         resource_types=tuple(
             # file first: some receivers take entry 0, whatever the share is of.
-            OfferedResourceType(name, ("user",), _protocols(ours))
+            OfferedResourceType(name, _share_types(ours), _protocols(ours))
             for name in ("file", "folder")
         ),
         capabilities=frozenset(
@@ -127,6 +131,10 @@ def describe(ours: Ours, cavage: SigningKey | None = None) -> Discovery:
         invite_accept_dialog=ours.accept_dialog,
         public_key=PublishedKey(cavage.kid, cavage.public_pem()) if cavage else None,
     )
+
+
+def _share_types(ours: Ours) -> tuple[str, ...]:
+    return tuple(one.value for one in ShareType if one is ShareType.USER or ours.groups)
 
 
 def _protocols(ours: Ours) -> dict[str, object]:

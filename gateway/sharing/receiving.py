@@ -1,8 +1,8 @@
 """The Receiving Server: what people at other servers share with local users."""
 
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import Connection
@@ -31,23 +31,23 @@ from gateway.model import (
     ContactSource,
     Deed,
     Errand,
-    NewsKind,
     OutboxEntry,
     Permission,
     ProviderSource,
     ReceivedShare,
     ReceivedState,
     ResourceType,
+    ShareType,
     User,
 )
 from gateway.ocm import legacy, shares, urls
 from gateway.ocm.address import local_part, parse_address
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.ocm.shares import NewShare, WebDav
-from gateway.policy.doorkeeper import Ruling
-from gateway.policy.facts import Action, Outcome
+from gateway.policy.facts import Action
 from gateway.providers.identity import claimed
 from gateway.sharing import facts, notices
+from gateway.sharing.admission import Admission, Admitted
 from gateway.sharing.news import Newsroom
 from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
@@ -64,14 +64,6 @@ _NOT_YET = (400, 401, 404)
 _EVERYTHING = frozenset({Permission.READ, Permission.WRITE})
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What we know of who sends a share: the recipient's contact, and the sending server."""
-
-    contact: Contact | None
-    server: facts.Known
-
-
 class Receiving:
     """The use cases of the Receiving Server, but for the access itself (`visiting.py`)."""
 
@@ -81,6 +73,7 @@ class Receiving:
         state: State,
         others: Others,
         parties: Parties,
+        admission: Admission,
         outbox_: Outbox,
         newsroom: Newsroom,
         clock: Callable[[], int],
@@ -89,6 +82,7 @@ class Receiving:
         self._state = state
         self._others = others
         self._parties = parties
+        self._admission = admission
         self._outbox = outbox_
         self._newsroom = newsroom
         self._clock = clock
@@ -99,8 +93,8 @@ class Receiving:
             }
         )
 
-    async def receive_share(self, new: NewShare, message: Message) -> User:
-        """Take in a Share Creation Notification (draft 03, 6); returns its recipient.
+    async def receive_share(self, new: NewShare, message: Message) -> str:
+        """Take in a Share Creation Notification (draft 03, 6); what its recipient is called.
 
         Checked in an order that tells strangers nothing and fetches nothing for them: policy on
         the claimed server (Refused), its signature (Unsigned, BadSignature), whose Resource it is
@@ -115,55 +109,41 @@ class Receiving:
         await self._others.registry.expect_approved(sending_server, ProviderSource.SHARE)
         if new.owner.authority != sending_server:
             raise Refused("the owner is not a user of the sending server")
-        webdav = shares.check_supported(new, honours_mfa=self._ours.honours_mfa)
+        webdav = shares.check_supported(
+            new, honours_mfa=self._ours.honours_mfa, has_groups=bool(self._ours.groups)
+        )
         self._admit_terms(new, webdav)
-        recipient = await self._recipient(new)
-        known = await self._state.database.read(partial(_known, new=new, recipient=recipient))
-        contact = self._admit_sender(new, known.contact)
-        offered = self._record(new, webdav, recipient)
-        ruling = self._rule(offered, known, contact, facts.scheme_of(message, signer))
-        share = await self._others.audit.write(
-            partial(self._keep, share=offered, ruling=ruling),
-            lambda kept: self._arrived(kept, ruling) if kept.id == offered.id else None,
+        called, recipients = await self._recipients(new)
+        admitted = await self._admission.admit(
+            [self._record(new, webdav, recipient) for recipient in recipients],
+            facts.scheme_of(message, signer),
+        )
+        kept = await self._others.audit.write(
+            partial(self._keep, admitted=admitted),
+            partial(self._admission.deeds, admitted=admitted),
         )
         await self._others.registry.note(sending_server, ProviderSource.SHARE)
-        event("share.received", id=share.id, server=sending_server, recipient=recipient.name)
-        if contact and contact.trusted and share.state is ReceivedState.PENDING:
-            await self._decide(
-                share,
-                ReceivedState.ACCEPTED,
-                Errand.SHARE_ACCEPTED,
-                (ReceivedState.PENDING,),
-                at_once=False,
-            )
-        return recipient
+        for share in kept:
+            event("share.received", id=share.id, server=sending_server, recipient=share.recipient)
+        await self._accept_trusted(kept, admitted)
+        return called
 
-    def _admit_sender(self, new: NewShare, contact: Contact | None) -> Contact | None:
-        """The recipient's contact, if the sender is one; Refused where only contacts may share.
-
-        A contact that came of an earlier share alone was never asked for (draft 03, 4.4.1).
-        """
-        if new.sender.authority != new.sending_server:
-            contact = None  # another server says so (a reshare in the form of 1.0)
-        asked_for = contact is not None and contact.source is not ContactSource.SHARE
-        if self._ours.wants_invite and not asked_for:
-            raise Refused("the recipient takes shares only from contacts; send an invite first")
-        return contact
-
-    def _rule(
-        self, share: ReceivedShare, known: _Known, contact: Contact | None, signed: str
-    ) -> Ruling:
-        """Policy on the whole share, now that everything is known of it."""
-        return self._others.doorkeeper.admit(
-            replace(
-                facts.of_received(share, Action.SHARE_IN),
-                signed=signed,
-                invited=contact is not None and contact.source is ContactSource.INVITE,
-                capabilities=known.server.capabilities,
-                pinned=known.server.pinned,
-                settled=True,
-            )
-        )
+    async def _accept_trusted(
+        self, kept: Sequence[ReceivedShare], admitted: Sequence[Admitted]
+    ) -> None:
+        """What comes from a trusted contact is accepted without asking."""
+        trusting = {
+            one.offered.recipient for one in admitted if one.contact and one.contact.trusted
+        }
+        for share in kept:
+            if share.recipient in trusting and share.state is ReceivedState.PENDING:
+                await self._decide(
+                    share,
+                    ReceivedState.ACCEPTED,
+                    Errand.SHARE_ACCEPTED,
+                    (ReceivedState.PENDING,),
+                    at_once=False,
+                )
 
     def _admit_terms(self, new: NewShare, webdav: WebDav) -> None:
         if self._ours.wants_exchange and not webdav.must_exchange_token:
@@ -172,9 +152,27 @@ class Receiving:
             raise _fault("expiration", "lies in the past")
         _check_uri(new, webdav)
 
-    async def _recipient(self, new: NewShare) -> User:
+    async def _recipients(self, new: NewShare) -> tuple[str, list[str]]:
+        """What the recipient is called, and the local users for whom it is."""
         if new.share_with.authority != self._ours.authority:
             raise _fault("shareWith", "is not a user of this server")
+        if new.share_type == ShareType.GROUP:
+            return self._members(new)
+        user = await self._user(new)
+        return user.shown_as, [user.name]
+
+    def _members(self, new: NewShare) -> tuple[str, list[str]]:
+        """A group and those in it; whoever shares with a group they are in has the Resource."""
+        group = new.share_with.identifier
+        members = self._ours.groups.members.get(group)
+        if members is None:
+            raise _fault("shareWith", "is not a group of this server")
+        others = [name for name in members if self._ours.address(name) != new.sender]
+        if not others:
+            raise _fault("shareWith", "is a group of the sender alone")
+        return group, others
+
+    async def _user(self, new: NewShare) -> User:
         try:
             user = await self._parties.find(new.share_with.identifier)
         except (BackendFailed, BackendUnavailable, BackendTimeout) as error:
@@ -185,12 +183,13 @@ class Receiving:
             raise _fault("shareWith", "is not a user of this server")
         return user
 
-    def _record(self, new: NewShare, webdav: WebDav, recipient: User) -> ReceivedShare:
+    def _record(self, new: NewShare, webdav: WebDav, recipient: str) -> ReceivedShare:
         return ReceivedShare(
             id=str(uuid.uuid4()),
             sending_server=new.sending_server,
             provider_id=new.provider_id,
-            recipient=recipient.name,
+            recipient=recipient,
+            group=new.share_with.identifier if new.share_type == ShareType.GROUP else "",
             owner=str(new.owner),
             sender=str(new.sender),
             name=new.name,
@@ -210,25 +209,15 @@ class Receiving:
             owner_display_name=new.owner_display_name,
         )
 
-    def _keep(self, connection: Connection, share: ReceivedShare, ruling: Ruling) -> ReceivedShare:
-        """Keep a new share, within the limits; one that we have already stays as it is."""
-        known = self._state.received.find_by_provider_id(
-            connection, share.sending_server, share.provider_id
-        )
-        if known is None:
-            kept = self._state.received.add(connection, _limited(share, ruling))
-            if kept.state is not ReceivedState.QUARANTINED:
-                self._newsroom.add(
-                    connection,
-                    NewsKind.SHARE_RECEIVED,
-                    kept.recipient,
-                    kept.sender,
-                    kept.name,
-                    kept.id,
-                )
-            return kept
-        again = replace(share, received_at=known.received_at)
-        if _terms(known) not in (_terms(again), _terms(_limited(again, ruling))):
+    def _keep(self, connection: Connection, admitted: Sequence[Admitted]) -> list[ReceivedShare]:
+        """Keep a new share, for each recipient; one that we have already stays as it is."""
+        first = admitted[0].offered
+        known = self._state.received.all_of(connection, first.sending_server, first.provider_id)
+        if not known:
+            return [self._admission.keep(connection, one) for one in admitted]
+        mine = {one.offered.recipient: one for one in admitted}.get(known[0].recipient, admitted[0])
+        again = replace(mine.offered, received_at=known[0].received_at)
+        if _terms(known[0]) not in (_terms(again), _terms(mine.limit(again))):
             raise Conflict("another share of this providerId was received before")
         return known
 
@@ -250,20 +239,27 @@ class Receiving:
         if not proven or notification.notification_type != NotificationType.SHARE_UNSHARED:
             await self._doubt(share, notification, proven=proven)
             return
-        unshare = partial(
-            self._state.received.move,
-            share_id=share.id,
-            state=ReceivedState.UNSHARED,
-            out_of=(
-                ReceivedState.PENDING,
-                ReceivedState.ACCEPTED,
-                ReceivedState.UNAVAILABLE,
-                ReceivedState.QUARANTINED,
-            ),
+        gone = await self._others.audit.write(
+            partial(self._unshare, share=share),
+            lambda gone: [self._deed("received.unshared", one, one.sender) for one in gone],
         )
-        deed = self._deed("received.unshared", share, share.sender)
-        if await self._others.audit.write(unshare, lambda moved: deed if moved else None):
-            event("share.unshared", id=share.id, server=share.sending_server)
+        for one in gone:
+            event("share.unshared", id=one.id, server=one.sending_server)
+
+    def _unshare(self, connection: Connection, share: ReceivedShare) -> list[ReceivedShare]:
+        """Take a share away from everybody who has it; those who did."""
+        everyone = self._state.received.all_of(connection, share.sending_server, share.provider_id)
+        open_ = (
+            ReceivedState.PENDING,
+            ReceivedState.ACCEPTED,
+            ReceivedState.UNAVAILABLE,
+            ReceivedState.QUARANTINED,
+        )
+        return [
+            one
+            for one in everyone
+            if self._state.received.move(connection, one.id, ReceivedState.UNSHARED, out_of=open_)
+        ]
 
     async def _doubt(
         self, share: ReceivedShare, notification: NewNotification, *, proven: bool
@@ -274,10 +270,17 @@ class Receiving:
         """
         if not proven:
             local, _, _ = notification.said("grantee").partition("@")
-            if local != share.recipient:
+            if local != share.share_with:
                 raise Unsigned("neither signed nor with the secret of the share")
             metrics.tolerated.labels(form=legacy.UNSIGNED_HINT).inc()
-        await self._state.database.write(partial(self._state.received.doubt, share_id=share.id))
+
+        def doubt(connection: Connection) -> None:
+            for one in self._state.received.all_of(
+                connection, share.sending_server, share.provider_id
+            ):
+                self._state.received.doubt(connection, one.id)
+
+        await self._state.database.write(doubt)
 
     async def _told_by(
         self,
@@ -288,6 +291,7 @@ class Receiving:
         """Which of several servers' shares of one id a message is about, and whether it proves it:
         its signer's, else the one whose secret it tells."""
         named = claimed(signature)
+        candidates = list({one.sending_server: one for one in candidates}.values())
         candidates = [one for one in candidates if one.sending_server == named] or candidates
         *others, last = candidates[:_MOST_CANDIDATES]
         for share in others:
@@ -317,14 +321,19 @@ class Receiving:
             ReceivedState.EXPIRED,
             ReceivedState.QUARANTINED,
         )
-        return [share for share in everything if share.state not in gone and share.live_at(now)]
+        return [
+            share
+            for share in everything
+            if share.state not in gone and share.live_at(now) and self._ours.groups.reaches(share)
+        ]
 
     async def by_id(self, share_id: str, *, recipient: str | None = None) -> ReceivedShare:
         """One share, of that recipient if one is given; NotFound otherwise."""
         share = await self._state.database.read(
             partial(self._state.received.by_id, share_id=share_id)
         )
-        if recipient is not None and share.recipient != recipient:
+        mine = share.recipient == recipient and self._ours.groups.reaches(share)
+        if recipient is not None and not mine:
             raise NotFound("there is no such received share")
         return share
 
@@ -394,27 +403,30 @@ class Receiving:
         if not at_once:
             entry = replace(entry, next_attempt_at=entry.created_at + 1)
 
-        def record(connection: Connection) -> bool:
-            moved = self._state.received.move(connection, share.id, state, out_of=out_of)
-            if moved:
-                outbox.add(connection, entry)
-            if moved and state is ReceivedState.ACCEPTED:
+        def record(connection: Connection) -> tuple[bool, bool]:
+            if not self._state.received.move(connection, share.id, state, out_of=out_of):
+                return False, False
+            if state is ReceivedState.ACCEPTED:
                 contacts.put(connection, _contact(share, self._clock()))
-            return moved
+            everyone = self._state.received.all_of(
+                connection, share.sending_server, share.provider_id
+            )
+            if not self._ours.groups.speaks_for_all(share, everyone, state):
+                return True, False
+            # Under one id for all members, so that their errands keep their order.
+            outbox.add(connection, replace(entry, share=everyone[0].id))
+            return True, True
 
         deed = self._deed(f"received.{state.value}", share, self._address(share))
-        if await self._others.audit.write(record, lambda moved: deed if moved else None):
+        moved, told = await self._others.audit.write(record, lambda done: deed if done[0] else None)
+        if moved:
             event(f"share.{state.value}", id=share.id, server=share.sending_server)
-            if at_once:
+            if told and at_once:
                 await self._outbox.attempt(entry.id)
         decided = await self.by_id(share.id)
         if decided.state is not state:
             raise Conflict(f"the share is {decided.state.value} already")
         return decided
-
-    def _arrived(self, share: ReceivedShare, ruling: Ruling) -> Deed:
-        deed = self._deed("received.arrived", share, share.sender)
-        return replace(deed, outcome=ruling.verdict.outcome.word, decision=ruling.id)
 
     def _deed(self, what: str, share: ReceivedShare, who: str) -> Deed:
         ours = self._address(share)
@@ -440,23 +452,13 @@ class Receiving:
                 share.sending_server,
                 notice,
                 shared_secret="" if share.must_exchange_token else share.shared_secret,
-                recipient=share.recipient,
+                recipient=share.share_with,
             )
         except ProviderRefused as error:
             age = self._clock() - share.received_at
             if error.answered not in _NOT_YET or age >= _SETTLING_SECONDS:
                 raise
             raise ProviderFailed(error.message, detail=error.detail) from error
-
-
-def _known(connection: Connection, new: NewShare, recipient: User) -> _Known:
-    contact = contacts.find(
-        connection,
-        user=recipient.name,
-        provider=new.sender.authority,
-        user_id=local_part(new.sender.identifier, new.sender.authority),
-    )
-    return _Known(contact, facts.known(connection, new.sending_server))
 
 
 def _contact(share: ReceivedShare, now: int) -> Contact:
@@ -507,22 +509,11 @@ def _check_uri(new: NewShare, webdav: WebDav) -> None:
         raise _fault("protocol.webdav.uri", error.message) from error
 
 
-def _limited(share: ReceivedShare, ruling: Ruling) -> ReceivedShare:
-    """The share as policy lets it in: less than was offered, or held for review."""
-    limits = ruling.limits
-    held = ruling.verdict.outcome is Outcome.QUARANTINE
-    return replace(
-        share,
-        permissions=share.permissions - ({Permission.WRITE} if limits.read_only else set()),
-        expiration_at=limits.expiration(share.expiration_at, share.received_at),
-        state=ReceivedState.QUARANTINED if held else share.state,
-    )
-
-
 def _terms(share: ReceivedShare) -> tuple[object, ...]:
     """What a user relies on, and what must not change under them."""
     return (
-        share.recipient,
+        share.group,
+        share.share_with,
         share.owner,
         share.sender,
         share.name,

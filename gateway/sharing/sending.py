@@ -37,6 +37,7 @@ from gateway.model import (
     ResourceType,
     SentShare,
     SentState,
+    ShareType,
 )
 from gateway.ocm import legacy
 from gateway.ocm.address import Address, local_part, parse_address
@@ -69,7 +70,8 @@ class Offer:
 
     `path` is relative to the user's storage root. `expiration_at` in seconds since the epoch, None
     for never. `must_exchange_token` None asks for the exchange wherever the other side can do it.
-    `must_use_mfa` lets it be opened only after a log-in with several factors.
+    `must_use_mfa` lets it be opened only after a log-in with several factors. `share_type` says
+    whether `share_with` names a user or a group there.
     """
 
     user: str
@@ -80,6 +82,7 @@ class Offer:
     must_exchange_token: bool | None = None
     must_use_mfa: bool = False
     description: str = ""
+    share_type: ShareType = ShareType.USER
 
 
 class Sending:
@@ -145,7 +148,7 @@ class Sending:
             raise Unsupported("sharing with other servers is switched off")
         address = parse_address(offer.share_with)
         if address.authority == self._ours.authority:
-            raise Malformed(f"{address} is a user of this server; OCM is for other servers")
+            raise Malformed(f"{address} is at this server; OCM is for other servers")
         if Permission.READ not in offer.permissions:
             raise Malformed("a share grants at least read")
         now = self._clock()
@@ -176,6 +179,7 @@ class Sending:
             size=None if stat.collection else stat.size,
             description=offer.description,
             must_use_mfa=offer.must_use_mfa,
+            share_type=offer.share_type,
         )
         ruling = keeper.admit(await self._facts(share))
         limits = ruling.limits
@@ -311,7 +315,9 @@ class Sending:
             )
 
     async def _contact_of(self, share: SentShare) -> Contact | None:
-        """Whether, and since when, the owner knows the recipient."""
+        """Whether, and since when, the owner knows the recipient; nobody knows a whole group."""
+        if share.share_type is ShareType.GROUP:
+            return None
         recipient = parse_address(share.share_with)
         return await self._state.database.read(
             partial(
@@ -359,7 +365,7 @@ class Sending:
             provider_id=share.provider_id,
             owner=owner,
             sender=owner,
-            share_type="user",
+            share_type=share.share_type,
             resource_type=share.resource_type,
             description=share.description,
             expiration=share.expiration_at,

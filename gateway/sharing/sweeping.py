@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from gateway.errors import GatewayError
 from gateway.logs import event
 from gateway.model import ReceivedShare, SentShare
+from gateway.sharing.membership import Membership
 from gateway.sharing.receiving import Receiving
 from gateway.sharing.sending import Sending
 from gateway.store.state import State
@@ -33,11 +34,17 @@ class Sweeping:
     """Looks for shares that are over."""
 
     def __init__(
-        self, state: State, sending: Sending, receiving: Receiving, clock: Callable[[], int]
+        self,
+        state: State,
+        sending: Sending,
+        receiving: Receiving,
+        membership: Membership,
+        clock: Callable[[], int],
     ) -> None:
         self._state = state
         self._sending = sending
         self._receiving = receiving
+        self._membership = membership
         self._clock = clock
 
     async def work(self) -> None:
@@ -62,6 +69,7 @@ class Sweeping:
             await self._sending.expire(share)
         for one in found.received:
             await self._receiving.expire(one)
+        await self._membership.catch_up()
         return found
 
     def _expired_sent(self, connection: Connection) -> list[SentShare]:

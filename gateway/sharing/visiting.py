@@ -90,7 +90,8 @@ class Visiting:
         )
         now = self._clock()
         return sorted(
-            (share for share in everything if share.opens_at(now)), key=lambda share: share.folder
+            (one for one in everything if one.opens_at(now) and self._ours.groups.reaches(one)),
+            key=lambda share: share.folder,
         )
 
     async def open(self, user: User, folder: str, rel: tuple[str, ...]) -> Way:
@@ -103,7 +104,7 @@ class Visiting:
         share = await self._state.database.read(
             partial(self._state.received.find_by_folder, recipient=user.name, folder=folder)
         )
-        if share is None or not share.opens_at(self._clock()):
+        if share is None or not self._opens(share):
             raise NotFound("there is no such share")
         if Permission.READ not in share.permissions:
             raise Refused("the share does not allow reading")
@@ -275,7 +276,10 @@ class Visiting:
             self._admit(share)
         except (Refused, NotFound, TooMany):
             return False
-        return share.opens_at(self._clock())
+        return self._opens(share)
+
+    def _opens(self, share: ReceivedShare) -> bool:
+        return share.opens_at(self._clock()) and self._ours.groups.reaches(share)
 
     def _target(
         self,

@@ -14,6 +14,7 @@ from gateway.model import (
     ResourceType,
     SentShare,
     SentState,
+    ShareType,
 )
 from gateway.store.tables import received_shares, sent_shares
 from gateway.store.vault import Vault
@@ -48,6 +49,7 @@ class SentShares:
                 form=share.form,
                 at_root=share.at_root,
                 must_use_mfa=share.must_use_mfa,
+                share_type=share.share_type,
             )
         )
 
@@ -135,6 +137,7 @@ class SentShares:
             form=row.form,
             at_root=row.at_root,
             must_use_mfa=row.must_use_mfa,
+            share_type=ShareType(row.share_type),
         )
 
 
@@ -172,6 +175,7 @@ class ReceivedShares:
                 checked_at=share.checked_at,
                 must_use_mfa=share.must_use_mfa,
                 hidden=share.hidden,
+                group=share.group,
             )
         )
         return self.by_id(connection, share.id)
@@ -189,16 +193,33 @@ class ReceivedShares:
             raise NotFound("there is no such received share")
         return share
 
-    def find_by_provider_id(
+    def all_of(
         self, connection: Connection, sending_server: Authority, provider_id: str
-    ) -> ReceivedShare | None:
-        """The Share that a server calls so. Another server's of the same id is another Share."""
-        query = select(received_shares).where(
-            received_shares.c.sending_server == sending_server,
-            received_shares.c.provider_id == provider_id,
+    ) -> list[ReceivedShare]:
+        """The Share that a server calls so, once for each who has it, the first to get it first.
+
+        Another server's of the same id is another Share.
+        """
+        query = (
+            select(received_shares)
+            .where(
+                received_shares.c.sending_server == sending_server,
+                received_shares.c.provider_id == provider_id,
+            )
+            .order_by(received_shares.c.received_at, received_shares.c.id)
         )
-        row = connection.execute(query).one_or_none()
-        return self._share(row) if row else None
+        return [self._share(row) for row in connection.execute(query)]
+
+    def with_groups(self, connection: Connection) -> list[ReceivedShare]:
+        """The Shares with groups that somebody may still open or answer."""
+        table = received_shares.c
+        live = (ReceivedState.PENDING, ReceivedState.ACCEPTED, ReceivedState.UNAVAILABLE)
+        query = (
+            select(received_shares)
+            .where(table.group != "", table.state.in_(live))
+            .order_by(table.received_at, table.id)
+        )
+        return [self._share(row) for row in connection.execute(query)]
 
     def all_by_provider_id(self, connection: Connection, provider_id: str) -> list[ReceivedShare]:
         """The Shares that any server calls so: each server has ids of its own."""
@@ -345,6 +366,7 @@ class ReceivedShares:
             checked_at=row.checked_at,
             must_use_mfa=row.must_use_mfa,
             hidden=row.hidden,
+            group=row.group,
         )
 
 

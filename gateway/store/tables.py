@@ -60,6 +60,7 @@ sent_shares = Table(
     Column("form", String, nullable=False, server_default=""),
     Column("at_root", Boolean, nullable=False, server_default=false()),
     Column("must_use_mfa", Boolean, nullable=False, server_default=false()),
+    Column("share_type", String, nullable=False, server_default="user"),
     Index("sent_shares_by_owner", "owner", "created_at"),
 )
 
@@ -104,7 +105,8 @@ received_shares = Table(
     Column("checked_at", Integer),
     Column("must_use_mfa", Boolean, nullable=False, server_default=false()),
     Column("hidden", Boolean, nullable=False, server_default=false()),
-    UniqueConstraint("sending_server", "provider_id"),
+    Column("group", String, nullable=False, server_default=""),
+    UniqueConstraint("sending_server", "provider_id", "recipient"),
     UniqueConstraint("recipient", "folder"),
     Index("received_shares_by_recipient", "recipient", "received_at"),
     Index("received_shares_by_check", "checked_at", "received_at"),

@@ -9,7 +9,7 @@ count for nothing here, so no other site can make a browser act.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gateway import __version__
 from gateway.dav.target import RequestPath
 from gateway.errors import Malformed, NotFound, WrongMethod
-from gateway.model import Permission, User
+from gateway.model import Permission, ShareType, User
 from gateway.ocm import json
 from gateway.ocm.invites import parse_invite
 from gateway.rates import Rates
@@ -50,6 +50,7 @@ class NewShare(Taken):
 
     path: str = Field(max_length=8192)
     share_with: str = Field(alias="shareWith", max_length=1500)
+    share_type: Literal["user", "group"] = Field(default="user", alias="shareType")
     permissions: list[str] = Field(default=["read"], max_length=3)
     expiration: int | None = Field(default=None, ge=0, le=1 << 53)
     must_exchange_token: bool | None = Field(default=None, alias="mustExchangeToken")
@@ -451,6 +452,7 @@ def _offer(call: Call) -> Offer:
         must_exchange_token=body.must_exchange_token,
         must_use_mfa=body.must_use_mfa,
         description=body.description,
+        share_type=ShareType(body.share_type),
     )
 
 

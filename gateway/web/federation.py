@@ -97,7 +97,7 @@ class Federation:
         new = shares.parse(message.body, signed=_signed(message))
         recipient = await self._receiving.receive_share(new, message)
         _count(new)
-        return _created(shares.encode_created(recipient.shown_as))
+        return _created(shares.encode_created(recipient))
 
     async def post_notification(self, request: web.BaseRequest) -> web.Response:
         """Draft 03, 7: each type goes to the role that has the share."""

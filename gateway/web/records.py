@@ -13,6 +13,7 @@ from gateway.model import (
     SentInvite,
     SentRequest,
     SentShare,
+    ShareType,
 )
 from gateway.ocm.discovery import Discovery, encode
 from gateway.providers.directories import DirectoryState
@@ -28,6 +29,7 @@ def sent(share: SentShare) -> dict[str, Any]:
         "owner": share.owner,
         "path": "/" + "/".join(share.resource),
         "resourceType": share.resource_type.value,
+        "shareType": share.share_type.value,
         "shareWith": share.share_with,
         "receivingServer": share.receiving_server,
         "permissions": sorted(share.permissions),
@@ -77,6 +79,7 @@ def received(share: ReceivedShare) -> dict[str, Any]:
         "providerId": share.provider_id,
         "sendingServer": share.sending_server,
         "recipient": share.recipient,
+        "group": share.group or None,
         "name": share.name,
         "folder": share.folder,
         "resourceType": share.resource_type.value,
@@ -214,13 +217,14 @@ def found(document: Discovery) -> dict[str, Any]:
 
 def sent_line(share: SentShare) -> str:
     """A Share that we sent, in a line."""
+    group = " (a group)" if share.share_type is ShareType.GROUP else ""
     path = "/" + "/".join(share.resource)
     until = f", until {moment(share.expiration_at)}" if share.expiration_at else ""
     why = f" ({share.reason})" if share.reason else ""
     rights = " ".join(sorted(share.permissions))
     return (
         f"{share.provider_id}  {share.state.value:9}  {share.owner}:{path} -> {share.share_with}"
-        f"  [{rights}{until}]{why}"
+        f"{group}  [{rights}{until}]{why}"
     )
 
 
@@ -234,9 +238,10 @@ def access_line(one: AccessLine) -> str:
 
 def received_line(share: ReceivedShare) -> str:
     """A Share that we received, in a line."""
+    group = f" (of {share.group})" if share.group else ""
     rights = " ".join(sorted(share.permissions))
     return (
-        f"{share.id}  {share.state.value:9}  {share.folder} for {share.recipient}"
+        f"{share.id}  {share.state.value:9}  {share.folder} for {share.recipient}{group}"
         f"  from {share.sender}  [{rights}]" + ("  hidden" if share.hidden else "")
     )
 

@@ -105,12 +105,12 @@ async def test_an_id_belongs_to_its_server(state):
     await keep(state, RECEIVED, other)
     found = await state.database.read(
         partial(
-            state.received.find_by_provider_id,
+            state.received.all_of,
             sending_server=Authority("near.example"),
             provider_id="1",
         )
     )
-    assert found.id == "ours-2"
+    assert [one.id for one in found] == ["ours-2"]
 
 
 async def test_two_shares_of_a_name_lie_apart(state):

@@ -48,6 +48,21 @@ async def test_a_share_lives_from_its_creation_to_its_end(opened):  # noqa: F811
     assert left == []
 
 
+async def test_a_share_with_a_group_says_so_on_both_sides(opened):  # noqa: F811
+    here = await opened(folder="here")
+    there = await opened(folder="there", users={"groups": {"staff": ["alice", "bob"]}})
+    new = {"path": "/trip", "shareWith": f"staff@{there.ours.authority}", "shareType": "group"}
+    status, made, _ = await ask(here, "POST", "/shares", new)
+    assert (status, made["state"], made["shareType"]) == (201, "sent", "group")
+    for user in ("alice", "bob"):
+        status, [arrived], _ = await ask(there, "GET", "/received", user=user)
+        assert (arrived["group"], arrived["recipient"]) == ("staff", user)
+        path = f"/received/{arrived['id']}/accept"
+        assert (await ask(there, "POST", path, user=user))[1]["state"] == "accepted"
+    status, _, _ = await ask(here, "POST", "/shares", new | {"shareType": "federation"})
+    assert status == 400
+
+
 async def test_an_invite_makes_contacts(opened):  # noqa: F811
     here, there = await opened(folder="here"), await opened(folder="there")
     status, made, _ = await ask(here, "POST", "/invites", {"note": "for Bob"})

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from gateway.errors import GatewayError, Malformed
-from gateway.model import Permission, SentShare, SentState
+from gateway.model import Permission, SentShare, SentState, ShareType
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.files import Files
 from gateway.sharing.recipients import Recipients
@@ -16,7 +16,7 @@ from gateway.web.requests import json_response
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
 
-_FIELDS = ("with", "rights", "until", "note", "more", "mfa", "exchange")
+_FIELDS = ("with", "group", "rights", "until", "note", "more", "mfa", "exchange")
 _RIGHTS = {
     "view": frozenset({Permission.READ}),
     "edit": frozenset({Permission.READ, Permission.WRITE}),
@@ -105,6 +105,7 @@ def _offer(view: View) -> Offer:
         # Without the demand the exchange is used all the same, where their server can do it.
         must_exchange_token=True if view.field("exchange") else None,
         must_use_mfa=bool(view.field("mfa")),
+        share_type=ShareType.GROUP if view.field("group") else ShareType.USER,
     )
 
 
