@@ -28,6 +28,7 @@ from gateway.policy.ledger import Ledger
 from gateway.policy.live import Live
 from gateway.policy.live import Settings as PolicySettings
 from gateway.policy.refusals import refusal
+from gateway.policy.streaming import STDOUT, Stream
 from gateway.providers.client import ProviderClient
 from gateway.providers.dialects import Dialects
 from gateway.providers.directories import Directories
@@ -151,6 +152,7 @@ class Gateway:
     wayf: Wayf
     directories: Directories
     audit: Audit
+    stream: Stream
     rates: Rates
     clock: Clock
 
@@ -171,19 +173,21 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         healths = Healths(settings.breaker, clock)
         registry = Registry(state.database, settings.trust, healths, clock)
         await registry.load()
+        testing = TestingHosts(frozenset(authority(host) for host in settings.testing.hosts))
+        anywhere = Guarded(_private(settings, testing), lambda _: None, healths)
+        stream = Stream(settings.audit, state, anywhere)
         audit = Audit(
             state.database,
             state.vault,
             clock,
+            stream.written,
             on=settings.audit.enabled,
             refusals_per_hour=settings.audit.refusals_per_hour,
         )
         told = partial(_enter, audit, ours.authority)
         ledger = Ledger(state.database, clock, told, **dict(settings.policy.decisions))
         keeper = Doorkeeper(sources.from_config(settings.policy), registry, ledger, clock)
-        testing = TestingHosts(frozenset(authority(host) for host in settings.testing.hosts))
         guarded = Guarded(testing, keeper.admit_provider, healths)
-        anywhere = Guarded(_private(settings, testing), lambda _: None, healths)
         way = Pool(idle_seconds=settings.limits.storage_idle_seconds)
         try:
             outbox = Outbox(state, settings.outbox, clock)
@@ -209,6 +213,7 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
                 way,
                 outbox,
                 rates,
+                stream,
                 clock,
             )
         finally:
@@ -238,9 +243,14 @@ def _place(state: config.State) -> Path | PostgresAddress:
 
 
 def _private(settings: Config, testing: TestingHosts) -> TestingHosts:
-    """Hosts that may have private addresses: for testing, such an OpenID provider or webhook."""
+    """Hosts that may have private addresses: for testing, an OpenID provider or a webhook."""
     oidc, news = settings.login.oidc, settings.news
-    named = (oidc.issuer if oidc.private else None, news.webhook if news.webhook_private else None)
+    trail = settings.audit
+    named = (
+        oidc.issuer if oidc.private else None,
+        news.webhook if news.webhook_private else None,
+        trail.stream if trail.stream_private and trail.stream != STDOUT else None,
+    )
     return TestingHosts(testing.entries | {authority_of(URL(url)) for url in named if url})
 
 
@@ -315,6 +325,7 @@ def _joined(
     way: Pool,
     outbox: Outbox,
     rates: Rates,
+    stream: Stream,
     clock: Clock,
 ) -> Gateway:
     storage = Storage(settings.storage, way, ours.origin)
@@ -400,6 +411,7 @@ def _joined(
         ),
         directories=directories,
         audit=others.audit,
+        stream=stream,
         anywhere=anywhere,
         rates=rates,
         clock=clock,
@@ -567,6 +579,7 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
     tasks = [
         asyncio.create_task(gateway.outbox.work()),
         asyncio.create_task(gateway.ledger.work()),
+        asyncio.create_task(gateway.stream.work()),
         asyncio.create_task(gateway.accesses.work()),
         asyncio.create_task(gateway.newsroom.work()),
         asyncio.create_task(gateway.live.work()),

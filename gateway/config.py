@@ -665,6 +665,15 @@ class Audit(Section):
     enabled: bool = True
     retention_days: int | None = Field(default=None, ge=1)
     refusals_per_hour: int = Field(default=300, ge=1, le=100_000)
+    stream: Literal["stdout"] | WebUrl | None = None
+    stream_private: bool = False
+    stream_token_file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _token_exists(self) -> "Audit":
+        if self.stream_token_file and not self.stream_token_file.exists():
+            raise ValueError(f"{self.stream_token_file} does not exist")
+        return self
 
 
 class Log(Section):

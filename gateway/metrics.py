@@ -97,6 +97,12 @@ audit_entries = Counter("ocm_audit_entries", "Entries written to the audit trail
 audit_lost = Counter(
     "ocm_audit_lost", "Entries that were noted and not kept, because too many waited."
 )
+audit_streamed = Counter("ocm_audit_streamed", "Entries of the audit trail told to its stream.")
+audit_behind = Gauge(
+    "ocm_audit_behind_entries",
+    "Entries of the audit trail that its stream has not taken yet.",
+    multiprocess_mode="livemostrecent",
+)
 build = Gauge("ocm_build_info", "The version that runs.", ["version"], multiprocess_mode="livemax")
 
 

@@ -2,12 +2,11 @@
 
 import asyncio
 import csv
-import json
 import sys
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,6 +14,7 @@ from gateway.app import Gateway
 from gateway.cli.console import REFUSED, ConfigOption, JsonOption, run, show, until
 from gateway.errors import Malformed
 from gateway.model import AuditEntry
+from gateway.policy.streaming import line, members
 from gateway.policy.verifying import Verification, verify
 from gateway.store import audit
 from gateway.store.audit import Wanted
@@ -55,7 +55,7 @@ def list_(
 
     found = run(config, look, as_json=as_json)
     show(
-        [_members(entry) for entry in found],
+        [members(entry) for entry in found],
         lambda: [_line(entry) for entry in found] or ["There is no such entry."],
         as_json=as_json,
     )
@@ -142,28 +142,9 @@ def prune(
     show({"pruned": gone}, lambda: [f"{gone} entries are forgotten."], as_json=as_json)
 
 
-def _members(entry: AuditEntry) -> dict[str, Any]:
-    """An entry as JSON."""
-    deed = entry.deed
-    return {
-        "position": entry.position,
-        "at": deed.at,
-        "what": deed.what,
-        "outcome": deed.outcome,
-        "decision": deed.decision,
-        "who": deed.who,
-        "whom": deed.whom,
-        "provider": deed.provider,
-        "about": deed.about,
-        "reason": deed.reason,
-        "erased": list(entry.erased),
-        "hash": entry.hash,
-    }
-
-
 def _lines(found: list[AuditEntry]) -> None:
     for entry in found:
-        typer.echo(json.dumps(_members(entry), ensure_ascii=False))
+        typer.echo(line(entry))
 
 
 def _table() -> Callable[[list[AuditEntry]], None]:
@@ -181,8 +162,8 @@ def _rows(found: list[AuditEntry], *, head: bool) -> Iterator[list[str]]:
     if head:
         yield _COLUMNS
     for entry in found:
-        members = _members(entry) | {"erased": " ".join(entry.erased)}
-        yield [_cell(str(member)) for member in members.values()]
+        cells = members(entry) | {"erased": " ".join(entry.erased)}
+        yield [_cell(str(member)) for member in cells.values()]
 
 
 def _cell(text: str) -> str:

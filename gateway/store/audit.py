@@ -81,6 +81,11 @@ def entries(
     return [_entry(row) for row in connection.execute(query)]
 
 
+def last(connection: Connection) -> int:
+    """The position of the newest entry; 0 for an empty trail."""
+    return connection.execute(select(func.max(audit.c.position))).scalar() or 0
+
+
 def ends(connection: Connection, vault: Vault) -> tuple[End, End]:
     """Where the chain begins (the last entry that was pruned) and where it ends.
 
