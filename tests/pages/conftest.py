@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
 
 from gateway.app import Gateway
 from tests import servers
@@ -62,18 +62,14 @@ class Desk:
         return await self.page.locator("main").inner_text()
 
 
-@pytest.fixture
-async def chromium():
+async def launch(playwright: Playwright) -> Browser:
     found = shutil.which("chromium") or servers.missing("there is no chromium")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
-        yield browser
-        await browser.close()
+    return await playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
 
 
-@pytest.fixture
-async def desk(chromium):
-    """Opens browsers; at the end of the test none of them may have complained."""
+@asynccontextmanager
+async def open_desk(chromium: Browser):
+    """Opens browsers; at the end none of them may have complained."""
     opened: list[Desk] = []
 
     async def desk(gateway: Gateway, name: str = "", **options: Any) -> Desk:
@@ -92,6 +88,20 @@ async def desk(chromium):
     for made in opened:
         assert made.faults == []
         await made.context.close()
+
+
+@pytest.fixture
+async def chromium():
+    async with async_playwright() as playwright:
+        browser = await launch(playwright)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def desk(chromium):
+    async with open_desk(chromium) as desk:
+        yield desk
 
 
 def _note(desk: Desk, kind: str, text: str) -> None:

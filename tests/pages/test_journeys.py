@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.pages.conftest import DESKTOP, PHONE, two_gateways
+from tests.pages.conftest import DESKTOP, PHONE
 
 WAYS = [
     pytest.param({"viewport": DESKTOP}, id="desktop"),
@@ -60,27 +60,6 @@ async def test_share_notice_accept_open_edit_and_revoke(two, desk, way):
     assert "telescope" not in await bob.text()
 
 
-async def test_an_invite_string_makes_contacts_on_both_sides(two, desk):
-    north, south = two
-    alice, bob = await desk(north, "alice"), await desk(south, "bob")
-    await alice.open("/invites")
-    await alice.page.fill("#note", "for Bob")
-    await alice.press("Make an invite")
-    text = await alice.page.input_value("#string")
-    await bob.open("/invites")
-    await bob.page.fill("#text", text)
-    await bob.page.locator("button[value=accept]").click()
-    await bob.page.wait_for_selector("text=is a contact now")
-    assert f"alice@{north.ours.authority}" in await bob.text()
-    await alice.open("/contacts")
-    assert f"bob@{south.ours.authority}" in await alice.text()
-    # The second time it is used up, and says so.
-    await bob.open("/invites")
-    await bob.page.fill("#text", text)
-    await bob.page.locator("button[value=accept]").click()
-    await bob.page.wait_for_selector(".said .failed")
-
-
 async def test_a_refused_share_says_why_and_keeps_the_form(two, desk):
     north, south = two
     alice = await desk(north, "alice")
@@ -92,26 +71,6 @@ async def test_a_refused_share_says_why_and_keeps_the_form(two, desk):
     assert "is not a user of this server" in await alice.text()
     assert await alice.page.input_value("#with") == f"nobody@{south.ours.authority}"
     assert await alice.page.input_value("#note") == "Hello"
-
-
-async def test_a_failed_delivery_says_why_and_arrives_when_it_is_tried_again(tmp_path, desk):
-    async with two_gateways(tmp_path, outbox={"first_retry_seconds": 600}) as (north, south, files):
-        alice = await desk(north, "alice")
-        files[1].stop()  # south cannot tell who lives there, and answers 503
-        await alice.open("/share?path=notes.txt")
-        await alice.page.fill("#with", f"bob@{south.ours.authority}")
-        await alice.page.locator("button[value=share]").click()
-        await alice.page.wait_for_selector("text=as soon as their server answers")
-        assert "on its way" in await alice.text()
-        assert "The next try is at" in await alice.text()
-        assert "503" in await alice.text()
-        await alice.press("Try again now")
-        assert "failed" in await alice.text()
-        files[1].start()
-        await alice.press("Try again now")
-        assert "It arrived." in await alice.text()
-        assert "not answered yet" in await alice.text()
-        assert len(await south.receiving.inbox("bob")) == 1
 
 
 async def test_files_are_made_renamed_and_deleted_by_keyboard_alone(two, desk):
