@@ -1,22 +1,23 @@
 """`ocm-gateway peers`: the other servers that this one knows."""
 
-import re
 from typing import Annotated, Any
 
 import typer
 
 from gateway.app import Gateway
+from gateway.cli import federation, peers_import
 from gateway.cli.console import ConfigOption, JsonOption, entered, run, show
-from gateway.errors import Malformed
-from gateway.model import Authority, Provider, ProviderKey, Standing
+from gateway.model import Authority, KeyStanding, Provider, ProviderKey, Standing
 from gateway.ocm.address import authority
+from gateway.providers.importing import thumbprint
 from gateway.web.records import moment
 
 commands = typer.Typer(help="The other servers that this one knows.", no_args_is_help=True)
+commands.command("import")(peers_import.import_)
+commands.command("test")(federation.check)
 
 HostArgument = Annotated[str, typer.Argument(help="The server: host[:port].")]
 CommentOption = Annotated[str | None, typer.Option(help="A note for the operators.")]
-_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 @commands.command("list")
@@ -76,14 +77,40 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Add a server as approved. Policy still judges it."""
-    pins = tuple(pin or ())
 
     async def work(gateway: Gateway) -> Provider:
-        if bad := [one for one in pins if not _THUMBPRINT.fullmatch(one)]:
-            raise Malformed(f"{bad[0]} is not the thumbprint of a key")
+        pins = tuple(thumbprint(one) for one in pin or ())
         added = await gateway.others.registry.add(authority(host), comment or "", pins)
         await _enter(gateway, "peer.added", added.authority, comment, pins)
         return added
+
+    _answer(run(config, work, as_json=as_json), as_json=as_json)
+
+
+@commands.command()
+def pin(
+    host: HostArgument,
+    key: Annotated[
+        str, typer.Argument(help="Its thumbprint (RFC 7638); else the only key there is.")
+    ] = "",
+    off: Annotated[bool, typer.Option("--off", help="Pin it no longer.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Pin a key of a server: no other is taken then, whatever is published."""
+
+    async def work(gateway: Gateway) -> Provider:
+        registry, provider = gateway.others.registry, authority(host)
+        if off:
+            done = await registry.unpin(provider, thumbprint(key))
+            await _enter(gateway, "peer.unpinned", provider, key)
+            return done
+        done = await registry.pin(provider, thumbprint(key) if key else "")
+        pins = [
+            one for one in await registry.keys_of(provider) if one.standing is KeyStanding.PINNED
+        ]
+        await _enter(gateway, "peer.pinned", provider, pins=tuple(one.thumbprint for one in pins))
+        return done
 
     _answer(run(config, work, as_json=as_json), as_json=as_json)
 

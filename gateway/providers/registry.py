@@ -17,7 +17,7 @@ from cachetools import LRUCache
 from sqlalchemy import Connection
 
 from gateway.config import ChangedKey, Trust
-from gateway.errors import NotFound, Refused, Unavailable
+from gateway.errors import Conflict, NotFound, Refused, Unavailable
 from gateway.logs import event
 from gateway.model import (
     Authority,
@@ -30,7 +30,9 @@ from gateway.model import (
 )
 from gateway.ocm.dialects import recognise
 from gateway.ocm.discovery import Discovery
+from gateway.providers import importing
 from gateway.providers.health import Healths
+from gateway.providers.importing import Change, Entry
 from gateway.store import providers
 from gateway.store.database import Database
 from gateway.store.providers import Health
@@ -342,7 +344,7 @@ class Registry:
             providers.note(connection, provider, ProviderSource.CONFIGURED, now)
             providers.decide(connection, provider, Standing.APPROVED, comment)
             for thumbprint in pins:
-                _pin(connection, provider, thumbprint, now)
+                providers.pin(connection, provider, thumbprint, now)
 
         await self._database.write(work)
         return await self._decided(provider, "added")
@@ -367,6 +369,38 @@ class Registry:
         await self._database.write(work)
         return await self._decided(provider, standing.value)
 
+    async def pin(self, provider: Authority, thumbprint: str = "") -> Provider:
+        """That key counts, and no other but those pinned before; without one, its only one.
+
+        Raises NotFound for a server that is not known, Conflict where it has not just one key.
+        """
+        await self.by_authority(provider)
+        if not thumbprint:
+            used = [key for key in await self.keys_of(provider) if key.last_seen_at]
+            if len(used) != 1:
+                raise Conflict(f"{provider} has signed with {len(used)} keys; name the right one")
+            thumbprint = used[0].thumbprint
+        await self._database.write(
+            partial(providers.pin, provider=provider, thumbprint=thumbprint, now=self._clock())
+        )
+        return await self._decided(provider, "pinned")
+
+    async def unpin(self, provider: Authority, thumbprint: str) -> Provider:
+        """That key is one like others again. Raises NotFound."""
+        for key in await self.keys_of(provider):
+            if key.thumbprint == thumbprint and key.standing is KeyStanding.PINNED:
+                await self._database.write(partial(providers.unpin, key=key))
+                return await self._decided(provider, "unpinned")
+        raise NotFound(f"no such key of {provider} is pinned")
+
+    async def take_in(self, entries: list[Entry]) -> list[Change]:
+        """Do what a list says of many servers, all of it or nothing; returns what that was."""
+        keep = partial(importing.keep, entries=entries, now=self._clock())
+        done = await self._database.write(keep)
+        await self.load()
+        event("provider.imported", servers=sum(one.changes for one in done))
+        return done
+
     async def reset(self, provider: Authority) -> Provider:
         """Forget what a server has proven and how it failed: it begins anew.
 
@@ -387,12 +421,3 @@ class Registry:
         await self.load()
         event(f"provider.{what}", server=provider)
         return await self.by_authority(provider)
-
-
-def _pin(connection: Connection, provider: Authority, thumbprint: str, now: int) -> None:
-    known = {key.thumbprint: key for key in providers.keys_of(connection, provider)}
-    if found := known.get(thumbprint):
-        providers.judge_key(connection, found, KeyStanding.PINNED)
-        return
-    key = ProviderKey(provider, thumbprint, "", "", KeyStanding.PINNED, now, 0)
-    providers.add_key(connection, key)

@@ -226,6 +226,28 @@ def judge_key(connection: Connection, key: ProviderKey, standing: KeyStanding) -
     revisions.bump(connection, revisions.PROVIDERS)
 
 
+def pin(connection: Connection, provider: Authority, thumbprint: str, now: int) -> None:
+    """That key of a server counts, and none but pinned ones; it need not be known yet."""
+    known = {key.thumbprint: key for key in keys_of(connection, provider)}
+    if found := known.get(thumbprint):
+        judge_key(connection, found, KeyStanding.PINNED)
+    else:
+        add_key(
+            connection,
+            ProviderKey(provider, thumbprint, "", "", KeyStanding.PINNED, now, 0),
+        )
+        revisions.bump(connection, revisions.PROVIDERS)
+
+
+def unpin(connection: Connection, key: ProviderKey) -> None:
+    """A pinned key is one like others; one that was never used is forgotten."""
+    if key.last_seen_at:
+        judge_key(connection, key, KeyStanding.TRUSTED)
+    else:
+        connection.execute(delete(provider_keys).where(*_is(key)))
+        revisions.bump(connection, revisions.PROVIDERS)
+
+
 def _is(key: ProviderKey) -> tuple[Any, ...]:
     columns = provider_keys.c
     return columns.provider == key.provider, columns.thumbprint == key.thumbprint
