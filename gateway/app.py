@@ -1,9 +1,8 @@
 """The one place where the parts meet: everything is opened, joined and closed here."""
 
 import asyncio
-import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +38,7 @@ from gateway.providers.keys import ProviderKeys
 from gateway.providers.registry import Registry
 from gateway.providers.ring import Names, Ring
 from gateway.rates import Rates
+from gateway.settings import Reading
 from gateway.sharing import ours as ours_
 from gateway.sharing.access import Access
 from gateway.sharing.accesses import Accesses
@@ -76,11 +76,12 @@ from gateway.web.accepting import OpenSite
 from gateway.web.api import Api
 from gateway.web.bodies import Bodies
 from gateway.web.federation import Federation
+from gateway.web.front import Desk, Front, Shift
 from gateway.web.lane import Lane
 from gateway.web.listener import Listener
 from gateway.web.login import Login
 from gateway.web.management import management_app
-from gateway.web.middleware import SERVER, Manner, around
+from gateway.web.middleware import SERVER, Handler, Manner, around
 from gateway.web.oidc import Oidc
 from gateway.web.old import OldAddresses
 from gateway.web.pages.acceptance import acceptance
@@ -424,8 +425,8 @@ def _terms(settings: Config) -> Terms:
     return Terms(settings.invites.enabled, days and days * 86_400, settings.invites.most_open)
 
 
-def public_server(gateway: Gateway, turnstile: Turnstile) -> web.Server:
-    """The public listener: discovery, the OCM API, and the WebDAV doors."""
+def _public_handler(gateway: Gateway, turnstile: Turnstile) -> Handler:
+    """What answers the public listener: discovery, the OCM API, the WebDAV doors, the pages."""
     settings, ours, rates = gateway.settings, gateway.ours, gateway.rates
     federation = Federation(
         ours,
@@ -476,10 +477,15 @@ def public_server(gateway: Gateway, turnstile: Turnstile) -> web.Server:
         lost=pages.lost,
         authorities=(split_url(f"{ours.origin}/")[0],),
     )
+    return around(settings, dispatch, turnstile)
+
+
+def _public_server(front: Front) -> web.Server:
+    """The public listener."""
     # What aiohttp refuses by itself, such as malformed HTTP, need not tell its version.
     setattr(web_response, "SERVER_SOFTWARE", SERVER)  # noqa: B010 - not exported
     return Listener(
-        around(settings, dispatch, turnstile),
+        front.answer,
         access_log=None,
         auto_decompress=False,
         max_line_size=_LINE_BYTES,
@@ -511,9 +517,11 @@ def _api(gateway: Gateway, doors: Doors) -> Api:
     )
 
 
-def _operator_pages(gateway: Gateway) -> OperatorPages:
+def _operator_pages(gateway: Gateway, reading: Reading) -> OperatorPages:
     """The operator's pages."""
     return OperatorPages(
+        gateway.settings,
+        reading,
         gateway.ours,
         gateway.state,
         gateway.others.registry,
@@ -571,47 +579,73 @@ def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
     return routes
 
 
-@asynccontextmanager
-async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIterator[None]:
-    """Both listeners open, the outbox at work; a `shared_port` is shared with other workers."""
-    runners: list[web.BaseRunner] = []
+def shift_of(gateway: Gateway, reading: Reading) -> Shift:
+    """The parts of a gateway that answer."""
+    pages = _operator_pages(gateway, reading)
+    desk = Desk(gateway.state, gateway.storage, gateway.live, gateway.ledger, pages)
     turnstile = Turnstile(gateway.settings)
-    tasks = [
-        asyncio.create_task(gateway.outbox.work()),
-        asyncio.create_task(gateway.ledger.work()),
-        asyncio.create_task(gateway.stream.work()),
-        asyncio.create_task(gateway.accesses.work()),
-        asyncio.create_task(gateway.newsroom.work()),
-        asyncio.create_task(gateway.live.work()),
-        asyncio.create_task(gateway.directories.work()),
-        asyncio.create_task(gateway.probing.work()),
-        asyncio.create_task(gateway.sweeping.work()),
-        asyncio.create_task(_sweep(gateway)),
-        asyncio.create_task(_follow(gateway)),
-        asyncio.create_task(gateway.others.registry.work()),
-        asyncio.create_task(turnstile.watch()),
-    ]
-    metrics.build.labels(version=__version__).set(1)
-    leaving = asyncio.Event()
+    return Shift(_public_handler(gateway, turnstile), desk, turnstile)
+
+
+@asynccontextmanager
+async def running_errands(gateway: Gateway, shift: Shift) -> AsyncIterator[None]:
+    """What is done unasked, in the name of the present settings."""
+    async with _tasks(
+        gateway.outbox.work(),
+        gateway.newsroom.work(),
+        gateway.stream.work(),
+        gateway.directories.work(),
+        gateway.probing.work(),
+        gateway.sweeping.work(),
+        _sweep(gateway),
+        shift.turnstile.watch(),
+    ):
+        yield
+
+
+@asynccontextmanager
+async def attentive(gateway: Gateway) -> AsyncIterator[None]:
+    """What has to go on as long as any request is answered with these parts."""
     try:
-        public = web.ServerRunner(
-            public_server(gateway, turnstile), shutdown_timeout=_DRAIN_SECONDS
-        )
+        async with _tasks(
+            gateway.ledger.work(),
+            gateway.accesses.work(),
+            gateway.live.work(),
+            _follow(gateway),
+            gateway.others.registry.work(),
+        ):
+            yield
+    finally:
+        await gateway.accesses.close()
+        await gateway.wayf.close()
+
+
+@asynccontextmanager
+async def _tasks(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def answering(
+    settings: Config, front: Front, reading: Reading, *, shared_port: bool = False
+) -> AsyncIterator[None]:
+    """Both listeners open; a `shared_port` is shared with other workers."""
+    runners: list[web.BaseRunner] = []
+    metrics.build.labels(version=__version__).set(1)
+    try:
+        public = web.ServerRunner(_public_server(front), shutdown_timeout=_DRAIN_SECONDS)
         management = web.AppRunner(
-            management_app(
-                gateway.state,
-                gateway.storage,
-                gateway.live,
-                gateway.ledger,
-                leaving,
-                _operator_pages(gateway),
-            ),
-            access_log=None,
-            shutdown_timeout=1,
+            management_app(front, reading), access_log=None, shutdown_timeout=1
         )
         both: tuple[tuple[web.BaseRunner, str], ...] = (
-            (public, gateway.settings.public.listen),
-            (management, gateway.settings.management.listen),
+            (public, settings.public.listen),
+            (management, settings.management.listen),
         )
         for runner, address in both:
             runners.append(runner)
@@ -628,14 +662,22 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
             await site.start()
         yield
     finally:
-        leaving.set()  # the public listener closes first; readiness is asked until the end
+        front.leaving.set()  # the public listener closes first; readiness is asked until the end
         for runner in runners:
             await runner.cleanup()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await gateway.accesses.close()
-        await gateway.wayf.close()
+
+
+@asynccontextmanager
+async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIterator[None]:
+    """A gateway at work whose settings stay as they are."""
+    reading = Reading()
+    front = Front(shift_of(gateway, reading))
+    async with (
+        attentive(gateway),
+        running_errands(gateway, front.shift),
+        answering(gateway.settings, front, reading, shared_port=shared_port),
+    ):
+        yield
 
 
 async def _follow(gateway: Gateway) -> None:
@@ -671,28 +713,3 @@ async def _sweep(gateway: Gateway) -> None:
 async def prepare(settings: Config) -> None:
     """Make the state and bring its tables to their newest form. Raises Unavailable."""
     await (await _open_state(settings)).close()
-
-
-async def serve(settings: Config, *, shared_port: bool = False) -> None:
-    """Run a gateway until SIGTERM or SIGINT; transfers that run may finish first.
-
-    `shared_port` makes it one of several workers.
-    """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    for warning in config.warnings(settings):
-        event("configuration", level="warning", warning=warning)
-    async with (
-        open_gateway(settings) as gateway,
-        listening(gateway, shared_port=shared_port),
-    ):
-        event(
-            "listening",
-            origin=gateway.ours.origin,
-            public=settings.public.listen,
-            management=settings.management.listen,
-        )
-        await stop.wait()
-        event("stopping")

@@ -30,6 +30,17 @@ policy_shadow = Counter(
     "Decisions that the rehearsed policy would make differently.",
     ["live", "shadow"],
 )
+config_reloads = Counter("ocm_config_reloads", "Configurations that were read anew.", ["result"])
+config_good = Gauge(
+    "ocm_config_last_reload_successful",
+    "1 while the configuration as it is written is the one in force, 0 while an older one is kept.",
+    multiprocess_mode="livemin",
+)
+config_time = Gauge(
+    "ocm_config_last_reload_timestamp_seconds",
+    "When the configuration in force was read.",
+    multiprocess_mode="livemin",
+)
 policy_reloads = Counter("ocm_policy_reloads", "Policies that were read anew.", ["result"])
 policy_good = Gauge(
     "ocm_policy_last_reload_successful",

@@ -28,6 +28,18 @@ class Setting:
     live: bool
 
 
+@dataclass(slots=True)
+class Reading:
+    """How the last look at the configuration of a running gateway went.
+
+    faults: what is wrong with what is written now, so that the older one is kept.
+    waiting: settings that are written otherwise than they are in force, until a restart.
+    """
+
+    faults: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+
+
 def every(config: Config) -> list[Setting]:
     """All settings, in the order of the configuration."""
     return [_setting(config, name, model, value) for name, model, value in _leaves(config)]

@@ -4,13 +4,14 @@ import asyncio
 import ctypes
 import gc
 import os
+import signal
 from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Annotated
 
 import typer
 
-from gateway import app, logs
+from gateway import app, logs, serving
 from gateway.cli.console import ConfigOption, config_file_of, fail, settings_of
 from gateway.cli.workers import is_worker, supervise
 from gateway.config import Config
@@ -28,6 +29,8 @@ def serve(
     ] = None,
 ) -> None:
     """Run the gateway until SIGTERM or Ctrl-C."""
+    # Until it is heard, a SIGHUP must not end us; what it asks for is done by the start itself.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = settings_of(config, as_json=False)
     logs.configure(settings.log.level, settings.log.format)
     workers = workers or settings.public.workers
@@ -35,7 +38,7 @@ def serve(
         raise typer.Exit(supervise(config_file_of(config), workers))
     _prepare(settings)
     try:
-        _run(app.serve(settings, shared_port=is_worker()))
+        _run(serving.serve(settings, shared_port=is_worker()))
     except GatewayError as error:
         fail(error, as_json=False)
     except OSError as error:

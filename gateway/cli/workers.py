@@ -51,6 +51,7 @@ class _Supervisor:
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._pass_on)
         for _ in range(self._workers):
             self._start()
         code = 0
@@ -84,5 +85,8 @@ class _Supervisor:
 
     def _stop(self, number: int, _: FrameType | None) -> None:
         self._stopping = True
+        self._pass_on(number, None)
+
+    def _pass_on(self, number: int, _: FrameType | None) -> None:
         for worker, _started in self._running.values():
             worker.send_signal(number)

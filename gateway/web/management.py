@@ -1,6 +1,6 @@
 """The management listener: is it alive, is it ready, how does it do. Never open to the world."""
 
-import asyncio
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -8,41 +8,33 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from gateway.errors import GatewayError
 from gateway.metrics import exposition
 from gateway.policy.explaining import decision
-from gateway.policy.ledger import Ledger
-from gateway.policy.live import Live
-from gateway.sharing.storage import Storage
+from gateway.settings import Reading
 from gateway.store import outbox
-from gateway.store.state import State
-from gateway.web.pages.operator import OperatorPages
+from gateway.web.front import Front
+from gateway.web.pages.operator import ADDRESSES, OperatorPages
 from gateway.web.requests import json_response
+from gateway.web.static import Static
 
 _MOST_FAULTS = 20
 
 
-def management_app(
-    state: State,
-    storage: Storage,
-    live: Live,
-    ledger: Ledger,
-    leaving: asyncio.Event,
-    pages: OperatorPages,
-) -> web.Application:
+def management_app(front: Front, reading: Reading) -> web.Application:
     """`/livez`: the process answers. `/startupz`: the public listener is open. `/metrics`.
 
-    `/readyz`: database and storage answer, and we are not `leaving`: then nothing new should be
+    `/readyz`: database and storage answer, and we are not leaving: then nothing new should be
     sent here, while what runs is finished. This listener opens after the public one, so whoever
     reaches it finds that open.
 
-    `/policy/decisions/{id}`: why something was decided. A policy that cannot be used leaves the
-    gateway ready, with the older one, and is told of in `/readyz`. The rest are the operator's
-    pages.
+    `/policy/decisions/{id}`: why something was decided. A configuration or policy that cannot be
+    used leaves the gateway ready, with the older one, and is told of in `/readyz`. The rest are
+    the operator's pages.
     """
 
     async def livez(_: web.Request) -> web.Response:
         return json_response({"status": "ok"})
 
     async def readyz(_: web.Request) -> web.Response:
-        if leaving.is_set():
+        if front.leaving.is_set():
             return json_response({"status": "stopping"}, status=503)
         checks = {"database": await database(), "storage": await storage_answers()}
         ready = all(check == "ok" for check in checks.values())
@@ -52,12 +44,16 @@ def management_app(
         )
 
     def troubles() -> dict[str, object]:
-        faults = list(live.trouble[:_MOST_FAULTS])
-        return {"policy": {"status": "older kept", "faults": faults}} if faults else {}
+        found = {"policy": front.shift.desk.live.trouble, "configuration": reading.faults}
+        return {
+            name: {"status": "older kept", "faults": list(faults[:_MOST_FAULTS])}
+            for name, faults in found.items()
+            if faults
+        }
 
     async def explain(request: web.Request) -> web.Response:
         try:
-            found = await ledger.by_id(request.match_info["id"])
+            found = await front.shift.desk.ledger.by_id(request.match_info["id"])
         except GatewayError as error:
             told = {"error": {"code": error.code, "message": error.message}}
             return json_response(told, status=error.status)
@@ -65,14 +61,18 @@ def management_app(
 
     async def database() -> str:
         try:
-            await state.database.read(outbox.depth)
+            await front.shift.desk.state.database.read(outbox.depth)
         except GatewayError as error:
             return error.explanation
         return "ok"
 
     async def storage_answers() -> str:
         try:
-            return "ok" if await storage.healthy() else "the storage does not answer properly"
+            return (
+                "ok"
+                if await front.shift.desk.storage.healthy()
+                else "the storage does not answer properly"
+            )
         except GatewayError as error:
             return error.explanation
 
@@ -85,5 +85,17 @@ def management_app(
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/policy/decisions/{id}", explain)
-    pages.add_to(app)
+    for path, get in ADDRESSES:
+        app.router.add_get(path, _shown(front, get))
+    for path, route in Static("").routes().items():
+        app.router.add_get(path, route.methods["GET"])
     return app
+
+
+def _shown(
+    front: Front, get: Callable[[OperatorPages, web.Request], Awaitable[web.Response]]
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def show(request: web.Request) -> web.Response:
+        return await get(front.shift.desk.pages, request)
+
+    return show

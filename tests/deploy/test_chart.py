@@ -178,6 +178,19 @@ def test_the_state_outlives_the_release_and_old_and_new_pod_never_share_it():
     assert deployment["spec"]["strategy"]["type"] == "Recreate"
 
 
+def annotations_with(*changes):
+    words = [word for change in changes for word in ("--set", change)]
+    documents = rendered(CHART / "ci" / "standalone-values.yaml", *words)
+    return pod_of(documents)["metadata"]["annotations"]
+
+
+def test_pods_are_replaced_only_for_settings_that_need_a_restart():
+    before = annotations_with()
+    assert annotations_with("config.public.provider=renamed") == before
+    assert annotations_with("config.public.workers=2") != before
+    assert annotations_with("config.state.connections=7") != before
+
+
 def test_secrets_that_are_given_become_files():
     documents = rendered(CHART / "ci" / "fleet-values.yaml")
     [secret] = of_kind(documents, "Secret")

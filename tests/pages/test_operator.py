@@ -36,3 +36,17 @@ async def test_what_a_server_wrote_of_itself_stays_text(tmp_path, desk):
         await operator.page.goto(f"http://{north.settings.management.listen}/servers/evil.example")
         assert "<script>" in await operator.text()
         assert await operator.page.title() != "taken"
+
+
+async def test_every_value_of_the_configuration_tells_where_it_is_from(tmp_path, desk):
+    async with two_gateways(tmp_path) as (north, _, __):
+        operator = await desk(north)
+        page = f"http://{north.settings.management.listen}/configuration"
+        await operator.page.goto(page)
+        said = await operator.text()
+        assert north.ours.origin in said
+        assert str(north.settings.file) in said
+        assert north.settings.storage.credentials.password not in said
+        assert "lifetime_seconds" not in said
+        await operator.page.goto(f"{page}?all")
+        assert "lifetime_seconds" in await operator.text()

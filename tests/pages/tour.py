@@ -144,6 +144,7 @@ async def _operator(north: Gateway, south: Gateway) -> tuple[tuple[str, str], ..
         ("operator-outbox", "/outbox"),
         ("operator-audit", "/audit"),
         ("operator-keys", "/keys"),
+        ("operator-configuration", "/configuration?all"),
     )
 
 

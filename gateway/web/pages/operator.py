@@ -7,13 +7,15 @@ from functools import partial
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from gateway import __version__
+from gateway import __version__, settings
+from gateway.config import Config
 from gateway.errors import GatewayError
 from gateway.policy.explaining import decision
 from gateway.policy.ledger import Ledger
 from gateway.policy.live import Live
 from gateway.providers.registry import Registry
 from gateway.providers.ring import Ring
+from gateway.settings import Reading, Setting
 from gateway.sharing.ours import Ours
 from gateway.store import audit, outbox
 from gateway.store.audit import Wanted
@@ -30,15 +32,26 @@ _PAGES = (
     ("/outbox", "Outbox"),
     ("/audit", "Audit"),
     ("/keys", "Keys"),
+    ("/configuration", "Configuration"),
 )
 
 
 class OperatorPages:
-    """The pages; `add_to` gives them to the management listener."""
+    """The pages; `ADDRESSES` says where each is on the management listener."""
 
     def __init__(
-        self, ours: Ours, state: State, registry: Registry, ring: Ring, live: Live, ledger: Ledger
+        self,
+        config: Config,
+        reading: Reading,
+        ours: Ours,
+        state: State,
+        registry: Registry,
+        ring: Ring,
+        live: Live,
+        ledger: Ledger,
     ) -> None:
+        self._config = config
+        self._reading = reading
         self._ours = ours
         self._state = state
         self._registry = registry
@@ -55,22 +68,6 @@ class OperatorPages:
         )
         self._templates.filters |= shown.filters("en")
 
-    def add_to(self, app: web.Application) -> None:
-        """Add every page and the style sheet."""
-        for path, get in (
-            ("/", self.get_overview),
-            ("/servers", self.get_servers),
-            ("/servers/{server}", self.get_server),
-            ("/decisions", self.get_decisions),
-            ("/decisions/{id}", self.get_decision),
-            ("/outbox", self.get_outbox),
-            ("/audit", self.get_audit),
-            ("/keys", self.get_keys),
-        ):
-            app.router.add_get(path, get)
-        for address, route in self._static.routes().items():
-            app.router.add_get(address, route.methods["GET"])
-
     async def get_overview(self, _: web.Request) -> web.Response:
         """State, policy, and what needs a look."""
         waiting, dead = await self._state.database.read(outbox.depth)
@@ -86,6 +83,7 @@ class OperatorPages:
             servers=servers,
             failing=[one for one in servers if one.failures],
             trouble=self._live.trouble,
+            reading=self._reading,
         )
 
     async def get_servers(self, _: web.Request) -> web.Response:
@@ -136,6 +134,23 @@ class OperatorPages:
         """Our own keys."""
         return self._page("keys", "/keys", active=self._ring.active, keys=self._ring.published)
 
+    async def get_configuration(self, request: web.Request) -> web.Response:
+        """Every setting with where it comes from; secrets hidden."""
+        whole = "all" in request.query
+        found = [one for one in settings.every(self._config) if whole or not one.default]
+        sections: dict[str, list[tuple[str, str, Setting]]] = {}
+        for one in found:
+            section, _, name = one.name.partition(".")
+            sections.setdefault(section, []).append((name, settings.text(one.value), one))
+        return self._page(
+            "configuration",
+            "/configuration",
+            sections=sections,
+            whole=whole,
+            reading=self._reading,
+            file=self._config.file,
+        )
+
     def _lost(self, here: str) -> web.Response:
         return self._page("lost", here, status=404)
 
@@ -148,3 +163,16 @@ class OperatorPages:
 
 def _said(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+ADDRESSES = (
+    ("/", OperatorPages.get_overview),
+    ("/servers", OperatorPages.get_servers),
+    ("/servers/{server}", OperatorPages.get_server),
+    ("/decisions", OperatorPages.get_decisions),
+    ("/decisions/{id}", OperatorPages.get_decision),
+    ("/outbox", OperatorPages.get_outbox),
+    ("/audit", OperatorPages.get_audit),
+    ("/keys", OperatorPages.get_keys),
+    ("/configuration", OperatorPages.get_configuration),
+)
