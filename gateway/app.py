@@ -409,6 +409,7 @@ def _joined(
             receiving,
             Membership(ours, state, others, admission, clock),
             clock,
+            keep_seconds=(settings.sharing.keep_ended_days or 0) * 86_400 or None,
         ),
         directories=directories,
         audit=others.audit,

@@ -448,6 +448,7 @@ class Sharing(Section):
     public_link_most: int = Field(default=50, ge=1)
     mfa_trusted: tuple[DomainPattern, ...] = ()
     max_expiration_days: int | None = Field(default=None, ge=1)
+    keep_ended_days: int | None = Field(default=90, ge=1)
     access_log_lines: int = Field(default=100, ge=0, le=10_000)
 
 

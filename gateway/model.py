@@ -69,6 +69,10 @@ class SentState(StrEnum):
         return self in (SentState.PENDING, SentState.SENT, SentState.ACCEPTED)
 
 
+DEAD_AFTER_LOOKS = 10
+"""So often in a row a share is not found at its server before it is taken for gone for good."""
+
+
 class ReceivedState(StrEnum):
     """Where a Share that we received stands."""
 
@@ -158,7 +162,8 @@ class ReceivedShare:
     each member, who answers it alone; else `group` is "". `folder` is its name in the user's WebDAV
     tree. `uri` is as the sender wrote it, absolute or relative; "" in the form of 1.0. `checked_at`
     is when its server was last asked for it unasked for; 0 asks again. `hidden` is the recipient's
-    own affair: it is out of sight, and all else is as before.
+    own affair: it is out of sight, and all else is as before. `misses` counts the looks in a row
+    that did not find it.
     """
 
     id: str
@@ -185,6 +190,12 @@ class ReceivedShare:
     must_use_mfa: bool = False
     hidden: bool = False
     group: str = ""
+    misses: int = 0
+
+    @property
+    def dead(self) -> bool:
+        """Whether its server has so often not had it that it will hardly come back."""
+        return self.state is ReceivedState.UNAVAILABLE and self.misses >= DEAD_AFTER_LOOKS
 
     @property
     def share_with(self) -> str:

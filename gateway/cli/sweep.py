@@ -1,4 +1,4 @@
-"""`ocm-gateway sweep`: close the shares whose time is over."""
+"""`ocm-gateway sweep`: close the shares whose time is over, forget what ended long ago."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ def sweep(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Close the shares whose time is over; a running server does so by itself every minute."""
+    """Close what is over, forget what ended long ago; a server does so by itself every minute."""
 
     async def work(gateway: Gateway) -> Swept:
         return await (gateway.sweeping.look() if dry_run else gateway.sweeping.sweep())
@@ -25,7 +25,20 @@ def sweep(
         "dryRun": dry_run,
         "sent": [sent(share) for share in found.sent],
         "received": [received(share) for share in found.received],
+        "given": [received(share) for share in found.given],
+        "forgotten": {
+            "sent": list(found.forgotten_sent),
+            "received": list(found.forgotten_received),
+            "invites": list(found.forgotten_invites),
+        },
+        "busy": found.busy,
     }
     lines = [sent_line(share) for share in found.sent]
     lines += [received_line(share) for share in found.received]
+    lines += [f"given to a new member of its group: {received_line(one)}" for one in found.given]
+    forgotten = (*found.forgotten_sent, *found.forgotten_received, *found.forgotten_invites)
+    if forgotten:
+        lines.append(f"Forgotten, since they ended long ago: {len(forgotten)}.")
+    if found.busy:
+        lines = ["Another process is sweeping just now."]
     show(answer, lambda: lines or ["No share is over."], as_json=as_json)

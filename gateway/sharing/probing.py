@@ -3,15 +3,16 @@
 Some servers never tell what becomes of a share (Reva, OpenCloud), some tell it without proof
 (oCIS), and those of OCM 1.0 call a folder a file. So the shares of such servers are looked at: soon
 after they were accepted, now and then, and when a notification that nothing proves hints at a
-change. What is gone is shown as unavailable, and comes back when it is there again. Servers that
-notify are left alone.
+change. What is gone is shown as unavailable, and comes back when it is there again; one that was
+not found many times in a row is shown as gone, and swept after the time that ended shares are kept
+(`sweeping.py`). Servers that notify are left alone.
 """
 
 import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, NotFound, ProviderRefused
 from gateway.logs import event
 from gateway.model import ReceivedShare, ReceivedState
 from gateway.sharing.others import Others
@@ -82,6 +83,9 @@ class Probing:
         except GatewayError as error:
             self._postpone(share, now)
             event("probing.failed", id=share.id, error=error.explanation)
+            if _says_gone(error):
+                count = partial(self._state.received.miss, share_id=share.id)
+                await self._state.database.write(count)
 
     async def _worthwhile(self, share: ReceivedShare) -> bool:
         if (share.kind_unknown and not share.uri) or share.checked_at == 0:
@@ -96,3 +100,10 @@ class Probing:
         pause = min(self._later.get(share.id, (0, 0))[1] * 2, _LONGEST_RETRY_SECONDS)
         pause = pause or _FIRST_RETRY_SECONDS
         self._later[share.id] = (now + pause, pause)
+
+
+def _says_gone(error: GatewayError) -> bool:
+    """Whether the other server answered, and has neither the share nor a token for it."""
+    return isinstance(error, NotFound) or (
+        isinstance(error, ProviderRefused) and bool(error.answered)
+    )

@@ -1,13 +1,20 @@
-"""Closing shares whose time is over.
+"""Housekeeping: shares whose time is over are closed, and what ended long ago is forgotten.
 
 Access, tokens and listings keep to the expiration by themselves, to the second. The sweep makes the
 record say so, and has the Receiving Server told (SHARE_UNSHARED) of what we had shared with it. A
-state changes once, whoever sweeps at the same time, and so the other side is told once.
+state changes once, and so the other side is told once. Of several processes that share the state
+one sweeps at a time (`store/leases.py`), in batches, so that no transaction is long; a share that
+cannot be closed holds up no other.
+
+After `sharing.keep_ended_days` a share that has ended goes (`store/ended.py`), and with the same
+patience one that its server has not had for as long; invites go as well.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -17,17 +24,29 @@ from gateway.model import ReceivedShare, SentShare
 from gateway.sharing.membership import Membership
 from gateway.sharing.receiving import Receiving
 from gateway.sharing.sending import Sending
+from gateway.store import ended, leases
 from gateway.store.state import State
 
+_LEASE = "sweep"
 _PAUSE_SECONDS = 60.0
+_AT_ONCE = 200
+_MOST_BATCHES = 50
+
+Share = TypeVar("Share", SentShare, ReceivedShare)
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What was over, as it stood before."""
+    """What a sweep did: shares that were over, as they stood before; those that members of groups
+    were given; the ids of what was forgotten. `busy` says that another process sweeps."""
 
-    sent: tuple[SentShare, ...]
-    received: tuple[ReceivedShare, ...]
+    sent: tuple[SentShare, ...] = ()
+    received: tuple[ReceivedShare, ...] = ()
+    given: tuple[ReceivedShare, ...] = ()
+    forgotten_sent: tuple[str, ...] = ()
+    forgotten_received: tuple[str, ...] = ()
+    forgotten_invites: tuple[str, ...] = ()
+    busy: bool = False
 
 
 class Sweeping:
@@ -40,40 +59,121 @@ class Sweeping:
         receiving: Receiving,
         membership: Membership,
         clock: Callable[[], int],
+        *,
+        keep_seconds: int | None,
     ) -> None:
+        """`keep_seconds` is how long what has ended is kept; None for ever."""
         self._state = state
         self._sending = sending
         self._receiving = receiving
         self._membership = membership
         self._clock = clock
+        self._keep_seconds = keep_seconds
+        self._turn = asyncio.Lock()
 
     async def work(self) -> None:
         """Sweep now and then, until cancelled."""
         while True:
             try:
-                await self.sweep()
+                # Another process that has just swept has swept for us, too.
+                await self.sweep(not_since=self._clock() - int(_PAUSE_SECONDS) + 5)
             except GatewayError as error:
                 event("sweep.stalled", level="warning", error=error.explanation)
+            except Exception as error:  # a fault of ours must not end the sweeping
+                event("sweep.fault", level="error", exc_info=error)
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def look(self) -> Swept:
-        """What is over now. Nothing changes."""
-        sent = await self._state.database.read(self._expired_sent)
-        received = await self._state.database.read(self._expired_received)
+        """What is over now, the first of it. Nothing changes."""
+        now = self._clock()
+        sent = await self._state.database.read(
+            partial(self._state.sent.expired, now=now, most=_AT_ONCE)
+        )
+        received = await self._state.database.read(
+            partial(self._state.received.expired, now=now, most=_AT_ONCE)
+        )
         return Swept(tuple(sent), tuple(received))
 
-    async def sweep(self) -> Swept:
-        """Close what is over now."""
-        found = await self.look()
-        for share in found.sent:
-            await self._sending.expire(share)
-        for one in found.received:
-            await self._receiving.expire(one)
-        await self._membership.catch_up()
-        return found
+    async def sweep(self, *, not_since: int | None = None) -> Swept:
+        """Close what is over now, and forget what ended long ago.
 
-    def _expired_sent(self, connection: Connection) -> list[SentShare]:
-        return self._state.sent.expired(connection, self._clock())
+        Nothing happens where another process is at it, or was after `not_since`.
+        """
+        async with self._turn:
+            if not await self._state.database.write(partial(self._take, not_since=not_since)):
+                return Swept(busy=True)
+            try:
+                return await self._sweep()
+            finally:
+                me = self._state.instance.name
+                await self._state.database.write(partial(leases.release, name=_LEASE, me=me))
 
-    def _expired_received(self, connection: Connection) -> list[ReceivedShare]:
-        return self._state.received.expired(connection, self._clock())
+    def _take(self, connection: Connection, not_since: int | None) -> bool:
+        now, instance = self._clock(), self._state.instance
+        return leases.take(
+            connection,
+            _LEASE,
+            instance.name,
+            instance.alive,
+            now=now,
+            not_since=now if not_since is None else not_since,
+        )
+
+    async def _sweep(self) -> Swept:
+        sent = await self._close(self._state.sent.expired, self._sending.expire)
+        received = await self._close(self._state.received.expired, self._receiving.expire)
+        given = await self._membership.catch_up()
+        await self._state.database.write(partial(ended.mark, now=self._clock()))
+        swept = Swept(
+            tuple(sent),
+            tuple(received),
+            tuple(given),
+            await self._forget(ended.prune_sent),
+            await self._forget(ended.prune_received),
+            await self._forget(ended.prune_invites),
+        )
+        forgotten = (swept.forgotten_sent, swept.forgotten_received, swept.forgotten_invites)
+        if any(forgotten):
+            shares, received_, invites = map(len, forgotten)
+            event("sweep.forgot", sent=shares, received=received_, invites=invites)
+        return swept
+
+    async def _close(
+        self,
+        find: Callable[..., list[Share]],
+        close: Callable[[Share], Awaitable[None]],
+    ) -> list[Share]:
+        """Close everything that is over, a batch at a time; those that were closed."""
+        closed: list[Share] = []
+        failed: set[str] = set()
+        for _ in range(_MOST_BATCHES):
+            batch = await self._state.database.read(
+                partial(find, now=self._clock(), most=_AT_ONCE, but_not=frozenset(failed))
+            )
+            for share in batch:
+                try:
+                    await close(share)
+                    closed.append(share)
+                except Exception as error:  # one share holds up no other
+                    failed.add(_id(share))
+                    event("sweep.fault", level="error", id=_id(share), exc_info=error)
+            if len(batch) < _AT_ONCE:
+                break
+        return closed
+
+    async def _forget(self, prune: Callable[..., list[str]]) -> tuple[str, ...]:
+        """Forget what ended long ago, a batch at a time; the ids."""
+        if self._keep_seconds is None:
+            return ()
+        before = self._clock() - self._keep_seconds
+        gone: list[str] = []
+        for _ in range(_MOST_BATCHES):
+            batch = await self._state.database.write(partial(prune, before=before, most=_AT_ONCE))
+            gone += batch
+            if len(batch) < _AT_ONCE:
+                break
+        return tuple(gone)
+
+
+def _id(share: SentShare | ReceivedShare) -> str:
+    return share.provider_id if isinstance(share, SentShare) else share.id

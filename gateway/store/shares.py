@@ -99,11 +99,21 @@ class SentShares:
         )
         return done.rowcount == 1
 
-    def expired(self, connection: Connection, now: int) -> list[SentShare]:
-        """The Shares that are over at that second and still stand as if they were not."""
+    def expired(
+        self, connection: Connection, now: int, *, most: int, but_not: frozenset[str] = frozenset()
+    ) -> list[SentShare]:
+        """The Shares that are over at that second and still stand as if they were not.
+
+        The longest over first, at most so many, without those in `but_not`.
+        """
         opens = [state for state in SentState if state.opens]
-        query = select(sent_shares).where(
-            sent_shares.c.expiration_at <= now, sent_shares.c.state.in_(opens)
+        table = sent_shares.c
+        query = (
+            select(sent_shares)
+            .where(table.expiration_at <= now, table.state.in_(opens))
+            .where(table.provider_id.not_in(but_not))
+            .order_by(table.expiration_at)
+            .limit(most)
         )
         return [self._share(row) for row in connection.execute(query)]
 
@@ -267,11 +277,18 @@ class ReceivedShares:
             update(received_shares).where(received_shares.c.id == share_id).values(hidden=hidden)
         )
 
-    def expired(self, connection: Connection, now: int) -> list[ReceivedShare]:
-        """The Shares that are over at that second and still stand as if they were not."""
+    def expired(
+        self, connection: Connection, now: int, *, most: int, but_not: frozenset[str] = frozenset()
+    ) -> list[ReceivedShare]:
+        """As for Shares that we sent."""
         gone = (ReceivedState.DECLINED, ReceivedState.UNSHARED, ReceivedState.EXPIRED)
-        query = select(received_shares).where(
-            received_shares.c.expiration_at <= now, received_shares.c.state.not_in(gone)
+        table = received_shares.c
+        query = (
+            select(received_shares)
+            .where(table.expiration_at <= now, table.state.not_in(gone))
+            .where(table.id.not_in(but_not))
+            .order_by(table.expiration_at)
+            .limit(most)
         )
         return [self._share(row) for row in connection.execute(query)]
 
@@ -287,7 +304,18 @@ class ReceivedShares:
         connection.execute(
             update(received_shares)
             .where(received_shares.c.id == share_id)
-            .values(resource_type=resource_type, checked_at=checked_at)
+            .values(resource_type=resource_type, checked_at=checked_at, misses=0)
+        )
+
+    def miss(self, connection: Connection, share_id: str) -> None:
+        """Count a look that did not find a Share that we have accepted."""
+        connection.execute(
+            update(received_shares)
+            .where(
+                received_shares.c.id == share_id,
+                received_shares.c.state == ReceivedState.UNAVAILABLE,
+            )
+            .values(misses=received_shares.c.misses + 1)
         )
 
     def doubt(self, connection: Connection, share_id: str) -> None:
@@ -367,6 +395,7 @@ class ReceivedShares:
             must_use_mfa=row.must_use_mfa,
             hidden=row.hidden,
             group=row.group,
+            misses=row.misses,
         )
 
 

@@ -61,7 +61,10 @@ sent_shares = Table(
     Column("at_root", Boolean, nullable=False, server_default=false()),
     Column("must_use_mfa", Boolean, nullable=False, server_default=false()),
     Column("share_type", String, nullable=False, server_default="user"),
+    Column("ended_at", Integer),
     Index("sent_shares_by_owner", "owner", "created_at"),
+    Index("sent_shares_by_end", "ended_at"),
+    Index("sent_shares_by_expiration", "expiration_at"),
 )
 
 accesses = Table(
@@ -106,10 +109,14 @@ received_shares = Table(
     Column("must_use_mfa", Boolean, nullable=False, server_default=false()),
     Column("hidden", Boolean, nullable=False, server_default=false()),
     Column("group", String, nullable=False, server_default=""),
+    Column("ended_at", Integer),
+    Column("misses", Integer, nullable=False, server_default="0"),
     UniqueConstraint("sending_server", "provider_id", "recipient"),
     UniqueConstraint("recipient", "folder"),
     Index("received_shares_by_recipient", "recipient", "received_at"),
     Index("received_shares_by_check", "checked_at", "received_at"),
+    Index("received_shares_by_end", "ended_at"),
+    Index("received_shares_by_expiration", "expiration_at"),
 )
 
 outbox = Table(
@@ -232,6 +239,14 @@ directories = Table(
     Column("fetched_at", Integer),
     Column("tried_at", Integer, nullable=False),
     Column("error", Text, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("held_by", String, nullable=False),
+    Column("held_at", Integer, nullable=False),
 )
 
 replays = Table(

@@ -80,6 +80,7 @@ def received(share: ReceivedShare) -> dict[str, Any]:
         "sendingServer": share.sending_server,
         "recipient": share.recipient,
         "group": share.group or None,
+        "dead": share.dead,
         "name": share.name,
         "folder": share.folder,
         "resourceType": share.resource_type.value,
