@@ -159,7 +159,9 @@ class Gateway:
 
 
 async def _open_state(settings: Config) -> State:
-    return await open_state(settings.state.folder, _place(settings.state), settings.state.key_path)
+    return await open_state(
+        settings.state.folder, place_of(settings.state), settings.state.key_path
+    )
 
 
 @asynccontextmanager
@@ -236,7 +238,7 @@ def _enter(audit: Audit, ours: Authority, decision: Decision) -> None:
         audit.refuse(deed, decision.rule)
 
 
-def _place(state: config.State) -> Path | PostgresAddress:
+def place_of(state: config.State) -> Path | PostgresAddress:
     """Where the database is."""
     if not state.shared:
         return state.database_file

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -69,21 +69,13 @@ def verify_(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         return await verify(gateway.state.database, gateway.state.vault)
 
     found = run(config, look, as_json=as_json)
-    answer = {
-        "sound": found.damaged is None,
-        "entries": found.entries,
-        "first": found.first,
-        "last": found.last,
-        "damaged": found.damaged,
-        "fault": found.fault,
-    }
 
     def lines() -> list[str]:
         if found.damaged is not None:
             return [f"The trail does not hold: entry {found.damaged} {found.fault}."]
         return [f"The trail holds: {found.entries} entries, {found.first} to {found.last}."]
 
-    show(answer, lines, as_json=as_json)
+    show(verification(found), lines, as_json=as_json)
     if found.damaged is not None:
         raise typer.Exit(REFUSED)
 
@@ -140,6 +132,18 @@ def prune(
 
     gone = run(config, work, as_json=as_json)
     show({"pruned": gone}, lambda: [f"{gone} entries are forgotten."], as_json=as_json)
+
+
+def verification(found: Verification) -> dict[str, Any]:
+    """What a look at the whole chain has found, as JSON."""
+    return {
+        "sound": found.damaged is None,
+        "entries": found.entries,
+        "first": found.first,
+        "last": found.last,
+        "damaged": found.damaged,
+        "fault": found.fault,
+    }
 
 
 def _lines(found: list[AuditEntry]) -> None:

@@ -7,6 +7,7 @@ from gateway.cli import (
     audit,
     configuration,
     contact,
+    db,
     dialects,
     directory,
     discover,
@@ -56,6 +57,7 @@ app.add_typer(policy.commands, name="policy")
 app.add_typer(news.commands, name="news")
 app.add_typer(outbox.commands, name="outbox")
 app.add_typer(audit.commands, name="audit")
+app.add_typer(db.commands, name="db")
 app.add_typer(sessions.commands, name="sessions")
 
 

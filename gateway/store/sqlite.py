@@ -30,7 +30,7 @@ class Sqlite(Database):
         """`written` is told of each commit, before the writer hears of it."""
         self._written = written
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
-        self._engine = _engine(file)
+        self._engine = engine_of(file)
         self._connection: Connection | None = None
         self._level = "FULL"
 
@@ -89,7 +89,8 @@ class Sqlite(Database):
         return self._connection
 
 
-def _engine(file: Path) -> Engine:
+def engine_of(file: Path) -> Engine:
+    """The bare engine of a file; a connection's `info["begin"]` says how its transactions begin."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = create_engine(
         f"sqlite:///{file}",
