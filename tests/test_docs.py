@@ -4,12 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client import REGISTRY
 from typer.main import get_command
 
 from gateway import metrics  # noqa: F401 - registers every metric
 from gateway.cli import console
 from gateway.cli.main import app
+from gateway.errors import GatewayError
+from gateway.httpsig.reasons import Reason
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -45,6 +48,43 @@ def test_every_exit_code_is_documented():
         value for name, value in vars(console).items() if name.isupper() and type(value) is int
     }
     assert codes == {int(code) for code in re.findall(r"^\| (\d) \|", text, re.MULTILINE)}
+
+
+def rows(page, columns, heading=""):
+    """The first cells of every row of a page's tables, without quotes."""
+    text = (DOCS / page).read_text()
+    if heading:
+        text = text.split(f"## {heading}")[1]
+    lines = [line for line in text.split("\n## ")[0].splitlines() if line.startswith("| `")]
+    return [tuple(cell.strip(" `") for cell in line.split("|")[1 : columns + 1]) for line in lines]
+
+
+def kinds(error=GatewayError):
+    yield error
+    for kind in error.__subclasses__():
+        yield from kinds(kind)
+
+
+def test_every_error_code_is_documented_with_its_status():
+    raised = {(kind.code, str(kind.status)) for kind in kinds() if "gateway" in kind.__module__}
+    sources = "\n".join(path.read_text() for path in (ROOT / "gateway/web").rglob("*.py"))
+    written = set(re.findall(r'"code": "([A-Z_]+)"', sources))
+    documented = rows("errors.md", 2)
+    assert len(documented) == len(set(documented))
+    assert raised <= set(documented)
+    assert {code for code, _ in documented} == {code for code, _ in raised} | written
+
+
+def test_every_reason_for_a_bad_signature_is_documented():
+    found = {name for (name,) in rows("errors.md", 1, "Why a signature does not hold")}
+    assert found == {reason.value for reason in Reason}
+
+
+def test_every_alert_is_documented_with_its_severity():
+    files = ROOT / "helm/ocm-gateway/files/alerts.yaml"
+    rules = yaml.safe_load(files.read_text())["groups"][0]["rules"]
+    wanted = [(rule["alert"], rule["labels"]["severity"]) for rule in rules]
+    assert sorted(rows("alerts.md", 2)) == sorted(wanted)
 
 
 def test_every_link_leads_somewhere():
