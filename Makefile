@@ -29,7 +29,7 @@ install = @set -eu; $(find_python); \
 # `make run` is content with what developers have installed, so that it never undoes it.
 ready = $(if $(wildcard $(VENV)/dev-ready),$(VENV)/dev-ready,$(VENV)/run-ready)
 
-.PHONY: help run setup servers format lint test bench chart image lock clean
+.PHONY: help run setup servers format lint test bench chart image screenshots lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ chart: setup ## make the chart's schema and page from its values and the configu
 
 image: ## build the container image with buildah and see that it starts; BASE=... names another base
 	@sh deploy/image.sh
+
+screenshots: setup ## draw the pictures of docs/screenshots anew
+	@SCREENSHOTS= $(BIN)/python -m pytest -q tests/pages/test_screenshots.py
 
 conformance: setup ## write docs/conformance.md: every item of the specification and its test
 	@$(BIN)/python -m tests.conformance.checklist

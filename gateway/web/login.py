@@ -10,7 +10,6 @@ from gateway.model import LoginMethod, User
 from gateway.rates import Rates
 from gateway.sharing.credentials import basic
 from gateway.sharing.parties import Parties
-from gateway.web.languages import N_
 from gateway.web.middleware import visit_of
 from gateway.web.oidc import ATTEMPT_SECONDS, Oidc
 from gateway.web.routes import Routes
@@ -59,13 +58,7 @@ class Login:
             Page("/login/oidc/back", "page.login", get=self.get_back, public=True),
             Page("/logout", "page.logout", post=self.post_logout, public=True),
             Page("/language", "page.language", get=self.get_language, public=True),
-            Page(
-                "/sessions",
-                "page.sessions",
-                get=self.get_sessions,
-                post=self.post_sessions,
-                menu=N_("Log-ins"),
-            ),
+            Page("/sessions", "page.sessions", get=self.get_sessions, post=self.post_sessions),
         )
 
     async def get_login(self, view: View) -> web.StreamResponse:

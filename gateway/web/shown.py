@@ -11,9 +11,33 @@ from markupsafe import Markup
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
+_BROWSERS = {  # in this order: those further up also call themselves by the names below
+    "Edg": "Edge",
+    "OPR/": "Opera",
+    "Firefox/": "Firefox",
+    "Chrome/": "Chrome",
+    "Version/": "Safari",
+}
+_SYSTEMS = {
+    "Android": "Android",
+    "iPhone": "iOS",
+    "iPad": "iPadOS",
+    "Windows": "Windows",
+    "Mac OS X": "macOS",
+    "Linux": "Linux",
+}
+
+
+def agent(text: str) -> str:
+    """A User-Agent in two words where it is a browser's (RFC 9110, 10.1.5), else as it came."""
+    browser = next((name for mark, name in _BROWSERS.items() if mark in text), "")
+    system = next((name for mark, name in _SYSTEMS.items() if mark in text), "")
+    return f"{browser}, {system}" if browser and system else text
+
+
 def filters(code: str) -> dict[str, Callable[..., str]]:
     """The filters of the templates in one language: `when` and `ago` of seconds since the epoch,
-    `bytes` of a size."""
+    `bytes` of a size, `agent` of a User-Agent."""
     locale = Locale.parse(code, sep="-")
 
     def when(seconds: int) -> Markup:
@@ -35,4 +59,10 @@ def filters(code: str) -> dict[str, Callable[..., str]]:
     def capitalize_first(text: str) -> str:
         return text[:1].upper() + text[1:]
 
-    return {"when": when, "ago": ago, "bytes": size, "capitalize_first": capitalize_first}
+    return {
+        "agent": agent,
+        "when": when,
+        "ago": ago,
+        "bytes": size,
+        "capitalize_first": capitalize_first,
+    }

@@ -2,6 +2,7 @@
 no other server asked for it."""
 
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -24,6 +25,7 @@ OF_SCHEME = {
     "dark": {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}},
 }
 """All rules once, and again those that look at colours."""
+PICTURES = Path(__file__).parents[2] / "docs" / "screenshots"
 ASKING = {"/wayf": "asks the servers that it offers, for a second and a half at most"}
 """Pages that ask other servers by design, within bounds; /received/open is a remote listing."""
 
@@ -50,6 +52,12 @@ async def test_every_page_is_on_the_tour_and_asks_no_other_server(tmp_path, monk
         for path in operator:
             pattern = re.sub(r"\{\w+\}", "[^/]+", path)
             assert any(re.fullmatch(pattern, one) for one in theirs), f"add {path} to the tour"
+        drawn = {file.stem.removesuffix("-phone") for file in PICTURES.glob("*.png")}
+        assert drawn == {one.name for one in stops}, "run `make screenshots`"
+        shown = set(
+            re.findall(r"screenshots/([\w-]+)\.png", PICTURES.with_suffix(".md").read_text())
+        )
+        assert shown == {file.stem for file in PICTURES.glob("*.png")}
 
         asked = []
 
