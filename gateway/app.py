@@ -12,6 +12,7 @@ from aiohttp import web, web_response
 from yarl import URL
 
 from gateway import __version__, config, metrics
+from gateway.addresses import PrivateRoute, PrivateRoutes
 from gateway.config import Config
 from gateway.dav.locks import LockSeal
 from gateway.dav.target import split_url
@@ -177,7 +178,8 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         registry = Registry(state.database, settings.trust, healths, clock)
         await registry.load()
         testing = TestingHosts(frozenset(authority(host) for host in settings.testing.hosts))
-        anywhere = Guarded(_private(settings, testing), lambda _: None, healths)
+        routes = _routes(settings)
+        anywhere = Guarded(_private(settings, testing), lambda _: None, healths, routes)
         stream = Stream(settings.audit, state, anywhere)
         audit = Audit(
             state.database,
@@ -190,7 +192,7 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         told = partial(_enter, audit, ours.authority)
         ledger = Ledger(state.database, clock, told, **dict(settings.policy.decisions))
         keeper = Doorkeeper(sources.from_config(settings.policy), registry, ledger, clock)
-        guarded = Guarded(testing, keeper.admit_provider, healths)
+        guarded = Guarded(testing, keeper.admit_provider, healths, routes)
         way = Pool(idle_seconds=settings.limits.storage_idle_seconds)
         try:
             outbox = Outbox(state, settings.outbox, clock)
@@ -243,6 +245,14 @@ def place_of(state: config.State) -> Path | PostgresAddress:
     if not state.shared:
         return state.database_file
     return PostgresAddress(state.database, state.database_password_file, state.connections)
+
+
+def _routes(settings: Config) -> PrivateRoutes:
+    """Servers that are reached at private addresses."""
+    written = settings.outbound.routes
+    return PrivateRoutes(
+        PrivateRoute(authority(f"{one.host}:{one.port}"), one.network) for one in written
+    )
 
 
 def _private(settings: Config, testing: TestingHosts) -> TestingHosts:

@@ -29,6 +29,7 @@ from pydantic import (
 )
 from yarl import URL
 
+from gateway import addresses
 from gateway import environment as environment_
 from gateway.environment import Laid
 from gateway.errors import GatewayError
@@ -131,6 +132,15 @@ def _network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.ip_network(str(value), strict=False)
 
 
+def _routed_network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    network = _network(value)
+    if not addresses.admits_route(network):
+        raise ValueError(
+            "holds addresses that no route may lead to: link-local ones, groups, a cloud's metadata"
+        )
+    return network
+
+
 FilePath = Annotated[Path, AfterValidator(_absolute)]
 Listen = Annotated[str, AfterValidator(_listen)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
@@ -139,6 +149,9 @@ DomainPattern = Annotated[str, AfterValidator(_domain_pattern)]
 Host = Annotated[str, AfterValidator(_host)]
 Network = Annotated[
     ipaddress.IPv4Network | ipaddress.IPv6Network, PlainValidator(_network, str | None)
+]
+RoutedNetwork = Annotated[
+    ipaddress.IPv4Network | ipaddress.IPv6Network, PlainValidator(_routed_network, str)
 ]
 
 
@@ -684,6 +697,26 @@ class Log(Section):
     format: Literal["text", "json"] = "text"
 
 
+class Route(Section):
+    """A server that may be reached at private addresses: those of one network, on one port."""
+
+    host: Host
+    network: RoutedNetwork
+    port: int = Field(default=443, ge=1, le=65535)
+
+    @model_validator(mode="after")
+    def _bare(self) -> "Route":
+        if re.search(r":\d+$", self.host):
+            raise ValueError("the port of a route stands apart")
+        return self
+
+
+class Outbound(Section):
+    """Where the gateway may connect to, beside the public internet."""
+
+    routes: tuple[Route, ...] = ()
+
+
 class Testing(Section):
     """What no production server may have."""
 
@@ -716,6 +749,7 @@ class Config(Section):
     limits: Limits = Limits()
     discovery: Discovery = Discovery()
     outbox: Outbox = Outbox()
+    outbound: Outbound = Outbound()
     audit: Audit = Audit()
     log: Log = Log()
     testing: Testing = Testing()

@@ -26,14 +26,13 @@ async def _probe(gateway: Gateway) -> AsyncIterator[ServerProbe]:
     """A probe that may go anywhere, also to our own name where that is a private address here."""
     testing = frozenset(gateway.settings.testing.hosts)
     plain, own = TestingHosts(testing), TestingHosts(testing | {gateway.ours.authority})
-    guarded = Guarded(own, lambda _: None, _Unwatched())
+    guarded = Guarded(own, lambda _: None, _Unwatched(), gateway.others.guarded.routes)
     signatures = gateway.settings.signatures
     try:
         yield ServerProbe(
             guarded,
             gateway.clock,
             plain=lambda provider: provider in plain,
-            private=lambda provider: provider in own,
             skew_seconds=signatures.skew_seconds,
         )
     finally:

@@ -2,9 +2,9 @@
 
 import pytest
 
+from gateway.addresses import routable
 from gateway.errors import Malformed
 from gateway.ocm.address import authority
-from gateway.transport import routable
 
 PUBLIC = (
     "8.8.8.8",

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,6 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from gateway.probes.finding import Broken, Finding, ok, warning
-from gateway.transport import routable
 
 SECONDS = 10
 _SOON_DAYS = 14
@@ -30,11 +30,10 @@ class Place:
     address: str
 
 
-async def resolve(host: str, port: int, *, private: bool) -> tuple[Finding, list[str]]:
-    """The addresses of a host that may be connected to. Raises Broken.
-
-    `private`: addresses of private networks are fine, as for a host named for testing.
-    """
+async def resolve(
+    host: str, port: int, *, reaches: Callable[[str], bool]
+) -> tuple[Finding, list[str]]:
+    """The addresses of a host that may be connected to, by `reaches`. Raises Broken."""
     try:
         async with asyncio.timeout(SECONDS):
             found = await asyncio.get_running_loop().getaddrinfo(
@@ -47,14 +46,14 @@ async def resolve(host: str, port: int, *, private: bool) -> tuple[Finding, list
             "Check the spelling, and the name at your resolver: `getent hosts` shows what it says.",
         ) from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    good = [one for one in addresses if private or routable(one)]
+    good = [one for one in addresses if reaches(one)]
     listed = ", ".join(addresses)
     if not good:
         raise Broken(
             "dns",
             f"{host} is {listed}: no address of the public internet, so nothing is sent there",
-            "Its name has to lead to a public address, as seen from this machine. For a trial, "
-            "name it in testing.hosts.",
+            "Its name has to lead to a public address, as seen from this machine. If it is meant "
+            "to be reached at a private one, write a route (outbound.routes).",
         )
     if len(good) < len(addresses):
         told = f"{host} is {listed}; those of private networks are not used"

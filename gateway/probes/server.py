@@ -62,8 +62,7 @@ class Look:
 class ServerProbe:
     """Looks at servers, one after the other.
 
-    `guarded` admits every host; `plain` says of which servers plain http is fine, `private` of
-    which private addresses are.
+    `guarded` admits every host; `plain` says of which servers plain http is fine.
     """
 
     def __init__(
@@ -72,13 +71,11 @@ class ServerProbe:
         clock: Callable[[], int],
         *,
         plain: Callable[[Authority], bool],
-        private: Callable[[Authority], bool],
         skew_seconds: int,
     ) -> None:
         self._guarded = guarded
         self._clock = clock
         self._plain = plain
-        self._private = private
         self._skew_seconds = skew_seconds
 
     async def look(self, provider: Authority) -> Look:
@@ -101,7 +98,9 @@ class ServerProbe:
         provider, plain = look.provider, self._plain(look.provider)
         url = URL(f"https://{provider}")
         host, port = str(url.host), url.port or 443
-        dns, addresses = await network.resolve(host, port, private=self._private(provider))
+        dns, addresses = await network.resolve(
+            host, port, reaches=partial(self._guarded.reaches, provider)
+        )
         look.findings.append(dns)
         try:
             tcp, place = await network.connect(host, port, addresses)
