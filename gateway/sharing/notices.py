@@ -14,6 +14,7 @@ from gateway.ocm.dialects import Notice, takes_notices
 from gateway.ocm.notifications import NewNotification, NotificationType
 from gateway.policy.facts import Action
 from gateway.sharing.others import Others, expect_success
+from gateway.store import outbox
 
 _MESSAGES: dict[str, str] = {
     NotificationType.SHARE_ACCEPTED: "The recipient accepted the share",
@@ -23,8 +24,9 @@ _MESSAGES: dict[str, str] = {
 
 
 def entry(errand: Errand, share: str, provider: Authority, now: int) -> OutboxEntry:
-    """A new errand about a share, due at once."""
-    return OutboxEntry(str(uuid.uuid4()), errand, share, provider, now, now)
+    """A new errand about a share, for whoever makes it to try at once."""
+    due_at = now + outbox.HEAD_START_SECONDS
+    return OutboxEntry(str(uuid.uuid4()), errand, share, provider, now, due_at)
 
 
 async def tell(

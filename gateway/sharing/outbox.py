@@ -1,11 +1,12 @@
 """The outbox: errands to other servers that outlive a crash, a restart and a dead server.
 
 An errand is written down in the same transaction as the decision that made it necessary, so there
-is never one without the other. Then it is tried at once, by whoever decided. What fails for a
-passing reason (no connection, a 5xx, 408, 425 or 429) is tried again after a pause that doubles up
-to a limit, until the errand is too old; what the other server refuses is not tried again. The order
-of errands about one share is kept, and one server gets one errand at a time, so that a dead server
-costs one connection and delays nobody else.
+is never one without the other. Then it is tried at once, by whoever decided and waits for the
+outcome; the worker leaves it to them for a moment. What fails for a passing reason (no connection,
+a 5xx, 408, 425 or 429) is tried again after a pause that doubles up to a limit, until the errand is
+too old; what the other server refuses is not tried again. The order of errands about one share is
+kept, and one server gets one errand at a time, so that a dead server costs one connection and
+delays nobody else.
 
 A process that dies in the middle of an errand leaves its claim behind. The claim is void, because
 the process's lock is gone (`store/instances.py`, `store/replica.py`), and the errand runs again. So

@@ -236,21 +236,21 @@ class Sending:
         Withdrawing one that no longer opens anything changes nothing.
         """
         share = await self.by_id(provider_id, owner=owner)
-        entry = await self._end(share, SentState.REVOKED)
-        if entry:
+        entry = self._entry(Errand.SHARE_UNSHARED, share)
+        if await self._end(share, SentState.REVOKED, entry):
             await self._outbox.attempt(entry.id)
         return await self.by_id(provider_id)
 
     async def expire(self, share: SentShare) -> None:
         """Close a Share whose time is over; the outbox tells the Receiving Server, once."""
-        await self._end(share, SentState.EXPIRED)
+        entry = self._entry(Errand.SHARE_UNSHARED, share)
+        await self._end(share, SentState.EXPIRED, replace(entry, next_attempt_at=self._clock()))
 
-    async def _end(self, share: SentShare, state: SentState) -> OutboxEntry | None:
+    async def _end(self, share: SentShare, state: SentState, entry: OutboxEntry) -> bool:
         """The end of a Share and the errand that tells of it, in one transaction.
 
-        None where it had ended already, or where the other side has never heard of it.
+        False where it had ended already, or where the other side has never heard of it.
         """
-        entry = self._entry(Errand.SHARE_UNSHARED, share)
 
         def record(connection: Connection) -> tuple[bool, bool]:
             opens = tuple(state for state in SentState if state.opens)
@@ -270,7 +270,7 @@ class Sending:
                 provider_id=share.provider_id,
                 server=share.receiving_server,
             )
-        return entry if told else None
+        return told
 
     def _deed(self, what: str, share: SentShare, reason: str = "") -> Deed:
         return self._others.audit.deed(

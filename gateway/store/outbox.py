@@ -17,6 +17,9 @@ from gateway.store.tables import outbox
 Held = Callable[[Connection, str, str], bool]
 """Whether the process of that name is still at work on the entry of that id."""
 
+HEAD_START_SECONDS = 2
+"""How long a new errand is left to whoever decided on it and waits for its outcome."""
+
 
 def add(connection: Connection, entry: OutboxEntry, *, leased_by: str | None = None) -> None:
     """Keep a new errand, already claimed by `leased_by` if that is given."""
@@ -113,20 +116,26 @@ def bury(connection: Connection, entry_id: str, error: str) -> None:
 
 
 def renew(connection: Connection, entry_id: str, now: int) -> None:
-    """Make an errand that was given up a new one."""
+    """Make an errand that was given up a new one, for whoever asked for that to try."""
     connection.execute(
         update(outbox)
         .where(outbox.c.id == entry_id, outbox.c.dead.is_(True))
-        .values(dead=False, attempts=0, created_at=now, next_attempt_at=now, leased_by=None)
+        .values(
+            dead=False,
+            attempts=0,
+            created_at=now,
+            next_attempt_at=now + HEAD_START_SECONDS,
+            leased_by=None,
+        )
     )
 
 
 def hurry(connection: Connection, provider: Authority, now: int) -> None:
-    """Try a provider's errands now: it has just spoken to us, so it is there."""
+    """Try again now what failed at a provider: it has just spoken to us, so it is there."""
     connection.execute(
         update(outbox)
         .where(outbox.c.provider == provider, outbox.c.dead.is_(False))
-        .where(outbox.c.next_attempt_at > now)
+        .where(outbox.c.attempts > 0, outbox.c.next_attempt_at > now)
         .values(next_attempt_at=now)
     )
 

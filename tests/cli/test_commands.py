@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import sqlite3
 import threading
 import time
 from functools import partial
@@ -286,11 +287,15 @@ def command_without_settings(*words):
     return json.loads(done.stdout)
 
 
-def test_shares_that_are_over_are_swept_after_a_look(command, peer):
+def test_shares_that_are_over_are_swept_after_a_look(command, peer, tmp_path):
     share = command(
-        "share", "create", "-u", "alice", "/letter.txt", f"e@{peer.authority}", "--expires", "+1s"
+        "share", "create", "-u", "alice", "/letter.txt", f"e@{peer.authority}", "--expires", "+1d"
     )
-    time.sleep(1.1)
+    with (
+        contextlib.closing(sqlite3.connect(tmp_path / "state/gateway.sqlite")) as database,
+        database,
+    ):
+        database.execute("UPDATE sent_shares SET expiration_at = 1")
     look = command("sweep", "--dry-run")
     assert (look["dryRun"], [one["id"] for one in look["sent"]]) == (True, [share["id"]])
     assert command("share", "show", share["id"])["state"] == "sent"
