@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := gateway tests bench helm
+SOURCES := gateway tests bench helm deploy
 
 # Any Python from 3.11 on will do; name another with `make setup PYTHON=/path/to/python3`.
 PYTHON ?=
@@ -29,7 +29,7 @@ install = @set -eu; $(find_python); \
 # `make run` is content with what developers have installed, so that it never undoes it.
 ready = $(if $(wildcard $(VENV)/dev-ready),$(VENV)/dev-ready,$(VENV)/run-ready)
 
-.PHONY: help run setup servers format lint test bench chart image screenshots lock clean
+.PHONY: help run setup servers format lint test bench chart image screenshots sbom lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ image: ## build the container image with buildah and see that it starts; BASE=..
 
 screenshots: setup ## draw the pictures of docs/screenshots anew
 	@SCREENSHOTS= $(BIN)/python -m pytest -q tests/pages/test_screenshots.py
+
+sbom: $(ready) ## write build/sbom.json: what is installed, as CycloneDX, from the lock file
+	@mkdir -p build
+	@$(BIN)/python deploy/sbom.py build/sbom.json
 
 conformance: setup ## write docs/conformance.md: every item of the specification and its test
 	@$(BIN)/python -m tests.conformance.checklist

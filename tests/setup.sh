@@ -24,6 +24,7 @@ mount.davfs davfs2
 /usr/lib/postgresql/*/bin/postgres postgresql
 chromium chromium
 promtool prometheus
+kubectl kubernetes-client
 LIST
 }
 
