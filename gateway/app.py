@@ -704,6 +704,7 @@ async def _follow(gateway: Gateway) -> None:
         revisions.PROVIDERS: servers,
         revisions.POLICY: gateway.live.load,
         revisions.KEYS: gateway.ring.load,
+        revisions.ENDED_SHARES: gateway.live.running.review,
     }
     await follow(gateway.state.database, gateway.state.changes, topics)
 

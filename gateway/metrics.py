@@ -47,7 +47,7 @@ policy_good = Gauge(
     "1 while the policy as it is written is the one in force, 0 while an older one is kept.",
     multiprocess_mode="livemin",
 )
-policy_cut = Counter("ocm_policy_transfers_cut", "Running transfers that policy ended.")
+policy_cut = Counter("ocm_policy_transfers_cut", "Running transfers that were cut off.")
 policy_bundles = Counter("ocm_policy_bundles", "Looks for a newer policy bundle.", ["result"])
 policy_bundle_time = Gauge(
     "ocm_policy_bundle_timestamp_seconds",

@@ -1,9 +1,10 @@
-"""Transfers that run, and ending those that policy would not let begin any more.
+"""Transfers that run, and ending those that could not begin any more.
 
 A transfer is decided when it begins, and a large one runs for an hour. So each one is on this list
 while it runs, with the question whether it may go on; it is asked again when the policy or a
-decision about a server changed, and the connection of one that may not is shut down. That works for
-bytes that move in the kernel too, since a shut-down socket ends every copy of its descriptor.
+decision about a server changed and when a share ended, and the connection of one that may not is
+shut down. That works for bytes that move in the kernel too, since a shut-down socket ends every
+copy of its descriptor.
 """
 
 import asyncio

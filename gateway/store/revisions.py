@@ -11,6 +11,7 @@ from gateway.store.tables import revisions
 KEYS = "keys"
 PROVIDERS = "providers"
 POLICY = "policy"
+ENDED_SHARES = "ended shares"
 
 
 def bump(connection: Connection, topic: str) -> None:

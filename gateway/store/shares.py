@@ -16,8 +16,11 @@ from gateway.model import (
     SentState,
     ShareType,
 )
+from gateway.store import revisions
 from gateway.store.tables import received_shares, sent_shares
 from gateway.store.vault import Vault
+
+_ENDED = (ReceivedState.DECLINED, ReceivedState.UNSHARED, ReceivedState.EXPIRED)
 
 
 class SentShares:
@@ -97,7 +100,10 @@ class SentShares:
             .where(sent_shares.c.provider_id == provider_id, sent_shares.c.state.in_(out_of))
             .values(state=state, reason=reason)
         )
-        return done.rowcount == 1
+        moved = done.rowcount == 1
+        if moved and not state.opens:
+            revisions.bump(connection, revisions.ENDED_SHARES)
+        return moved
 
     def expired(
         self, connection: Connection, now: int, *, most: int, but_not: frozenset[str] = frozenset()
@@ -269,7 +275,10 @@ class ReceivedShares:
             .where(received_shares.c.id == share_id, received_shares.c.state.in_(out_of))
             .values(state=state)
         )
-        return done.rowcount == 1
+        moved = done.rowcount == 1
+        if moved and state in _ENDED:
+            revisions.bump(connection, revisions.ENDED_SHARES)
+        return moved
 
     def hide(self, connection: Connection, share_id: str, *, hidden: bool) -> None:
         """Keep whether its recipient wants to see a Share."""

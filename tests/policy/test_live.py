@@ -155,26 +155,72 @@ async def in_the_pages(gateway, share):
     return f"/received/open/content?share={share.id}&path=big", f"Cookie: {cookies}"
 
 
+async def accepted(gateway, peer):
+    """A share of the peer that alice has accepted."""
+    host = gateway.ours.authority
+    await peer.post(f"http://{host}/ocm/shares", peer.share(f"alice@{host}"))
+    find = partial(gateway.state.received.all, recipient="alice")
+    [share] = await gateway.state.database.read(find)
+    return await gateway.receiving.accept(share.id)
+
+
+async def downloading(gateway, way):
+    """A slow download that has begun: ends as `drip` does."""
+    path, header = way
+    port = int(gateway.ours.authority.rpartition(":")[2])
+    client = await asyncio.to_thread(begin, port, path, header)
+    return asyncio.create_task(asyncio.to_thread(drip, client))
+
+
 @pytest.mark.parametrize("way", [at_the_door, in_the_pages])
 async def test_blocking_a_server_cuts_what_our_user_downloads_from_it(tmp_path, way):
     async with open_peer() as peer:
         peer.files["big"] = bytes(GIBIBYTE // 4)
         with servers.wsgidav(tmp_path) as storage:
             async with in_process(tmp_path / "a", storage) as gateway:
-                host = gateway.ours.authority
-                await peer.post(f"http://{host}/ocm/shares", peer.share(f"alice@{host}"))
-                [share] = await gateway.state.database.read(
-                    partial(gateway.state.received.all, recipient="alice")
-                )
-                share = await gateway.receiving.accept(share.id)
-                path, header = await way(gateway, share)
-                port = int(host.rpartition(":")[2])
-                client = await asyncio.to_thread(begin, port, path, header)
-                slow = asyncio.create_task(asyncio.to_thread(drip, client))
+                share = await accepted(gateway, peer)
+                slow = await downloading(gateway, await way(gateway, share))
                 began = time.monotonic()
                 await gateway.others.registry.decide(peer.authority, Standing.BLOCKED, "")
                 ended_at, size = await slow
                 assert ended_at - began < 2
+                assert size < GIBIBYTE // 8
+
+
+async def test_withdrawing_a_share_cuts_the_upload_into_it(tmp_path):
+    with servers.wsgidav(tmp_path) as storage:
+        async with open_peer() as peer, in_process(tmp_path / "a", storage) as gateway:
+            offer = Offer("alice", "/", f"bob@{peer.authority}", frozenset(Permission))
+            share = await gateway.sending.create_share(offer)
+            token = gateway.access.issue(share).access_token
+            host, port = gateway.ours.authority.split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(
+                f"PUT /remote/dav/ocm/{share.provider_id}/new HTTP/1.1\r\nHost: {host}\r\n"
+                f"Authorization: Bearer {token}\r\nContent-Length: 1000\r\n\r\nbegun".encode()
+            )
+            folder = storage.root / "alice"
+            await eventually(lambda: [*folder.glob(".ocm-*")])
+            await gateway.sending.revoke(share.provider_id)
+            answer = await asyncio.wait_for(reader.read(), 10)
+            writer.close()
+            assert not answer.startswith(b"HTTP/1.1 2")
+            assert not (folder / "new").exists()
+
+
+async def test_what_has_left_the_users_tree_is_not_downloaded_on(tmp_path):
+    async with open_peer() as peer:
+        peer.files["big"] = bytes(GIBIBYTE // 4)
+        with servers.wsgidav(tmp_path) as storage:
+            async with in_process(tmp_path / "a", storage) as gateway:
+                share = await accepted(gateway, peer)
+                slow = await downloading(gateway, await at_the_door(gateway, share))
+                began = time.monotonic()
+                body = {"notificationType": "SHARE_UNSHARED", "providerId": share.provider_id}
+                url = f"http://{gateway.ours.authority}/ocm/notifications"
+                assert (await peer.post(url, body)).status == 201
+                ended_at, size = await slow
+                assert ended_at - began < PATIENCE_SECONDS
                 assert size < GIBIBYTE // 8
 
 
