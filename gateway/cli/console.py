@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import pwd
+import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -32,6 +33,8 @@ TRY_AGAIN = 6
 _CODE_OF_STATUS = {400: USAGE, 401: REFUSED, 403: REFUSED, 404: NOT_FOUND, 409: REFUSED}
 _TRY_AGAIN_STATUSES = frozenset({429, 502, 503, 504})
 _VARIABLE = "OCM_GATEWAY_CONFIG"
+_COUNTED = re.compile(r"(\+?)([0-9]{1,17})([dhms]?)")
+_UNITS = {"d": 86_400, "h": 3600, "m": 60, "s": 1, "": 1}
 _USUAL = Path("/etc/ocm-gateway/gateway.yaml")
 
 ConfigOption = Annotated[
@@ -144,13 +147,16 @@ def until(text: str | None) -> int | None:
     """Seconds since the epoch of a date, a time, or an interval from now."""
     if text is None:
         return None
-    if text.isdigit():
-        return int(text)
-    if text.startswith("+") and text[1:-1].isdigit() and text[-1] in "dhms":
-        unit = {"d": 86_400, "h": 3600, "m": 60, "s": 1}[text[-1]]
-        return int(time.time()) + int(text[1:-1]) * unit
+    wrong = Malformed(f"{text[:40]!r} is not a date, a time or an interval like +30d")
+    if counted := _COUNTED.fullmatch(text):
+        relative, number, unit = counted.groups()
+        moment = int(number) * _UNITS[unit] + (int(time.time()) if relative else 0)
+        # RFC 8259 6: larger integers are not the same to every reader of JSON.
+        if bool(relative) != bool(unit) or moment > 1 << 53:
+            raise wrong
+        return moment
     try:
         parsed = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Malformed(f"{text!r} is not a date, a time or an interval like +30d") from error
-    return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp())
+        return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError) as error:
+        raise wrong from error

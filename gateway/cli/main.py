@@ -1,5 +1,7 @@
 """The command `ocm-gateway`: every command, one file each."""
 
+import sys
+
 import typer
 
 from gateway import __version__
@@ -24,11 +26,13 @@ from gateway.cli import (
     share,
 )
 from gateway.cli.check import check
+from gateway.cli.console import USAGE, JsonOption, show
 from gateway.cli.demo import demo
 from gateway.cli.doctor import doctor
 from gateway.cli.serve import serve
 from gateway.cli.simulate import simulate
 from gateway.cli.sweep import sweep
+from gateway.errors import Malformed
 
 app = typer.Typer(
     help="Open Cloud Mesh for WebDAV storage that lacks it.",
@@ -62,11 +66,20 @@ app.add_typer(sessions.commands, name="sessions")
 
 
 @app.command()
-def version() -> None:
+def version(*, as_json: JsonOption = False) -> None:
     """Print the version."""
-    typer.echo(__version__)
+    show({"version": __version__}, lambda: [__version__], as_json=as_json)
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; with --json, a wrong command line is told of in JSON as well."""
+    if "--json" not in sys.argv:
+        app()
+        return
+    try:
+        code = app(standalone_mode=False)
+    except typer.TyperException as error:
+        told = {"code": Malformed.code, "message": error.format_message(), "detail": ""}
+        show({"error": told}, list, as_json=True)
+        code = USAGE
+    sys.exit(code)

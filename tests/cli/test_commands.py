@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from gateway import __version__, config
 from gateway.app import open_gateway
 from gateway.cli import console
-from gateway.cli.main import app
+from gateway.cli.main import app, main
+from gateway.errors import Malformed
 from gateway.model import LoginMethod, Session
 from gateway.store import sessions
 from tests import servers
@@ -111,11 +112,49 @@ def test_the_configuration_may_be_named_in_the_environment(tmp_path, storage, mo
 
 def test_version_is_the_version():
     assert CliRunner().invoke(app, ["version"]).output.strip() == __version__
+    assert (
+        json.loads(CliRunner().invoke(app, ["version", "--json"]).output)["version"] == __version__
+    )
 
 
 @pytest.mark.parametrize("words", [["no-such"], ["share"], ["share", "create"], ["--no-such"]])
 def test_a_wrong_command_line_is_a_usage_error(words):
     assert CliRunner().invoke(app, words).exit_code == console.USAGE
+
+
+@pytest.mark.parametrize(
+    "words", [["no-such"], ["share", "create"], ["share", "list", "--no-such"], ["check", "more"]]
+)
+def test_a_wrong_command_line_is_told_in_json_where_that_is_asked_for(words, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["ocm-gateway", *words, "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == console.USAGE
+    assert said(json.loads(capsys.readouterr().out))["message"]
+
+
+def test_what_a_command_answers_stays_the_same_in_json(tmp_path, storage, monkeypatch, capsys):
+    file = write(tmp_path, settings(tmp_path, storage.url))
+    for words, code in ((["share", "list"], 0), (["share", "show", "x"], console.NOT_FOUND)):
+        monkeypatch.setattr("sys.argv", ["ocm-gateway", *words, "--json", "-c", str(file)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert (ended.value.code or 0) == code
+        json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "²", "+²d", "30d", "+30", "-1", "9" * 30, "+9999999999999999d", "+d", "٣"]
+)
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(Malformed):
+        console.until(text)
+
+
+def test_times_are_read():
+    assert console.until("1800000000") == 1_800_000_000
+    assert console.until("2027-01-15T08:00:00Z") == 1_800_000_000
+    assert abs(console.until("+2h") - time.time() - 7200) < 60
 
 
 def test_a_share_is_created_shown_listed_and_revoked(command, peer):
