@@ -55,6 +55,7 @@ class Discoveries:
         self._guarded = guarded
         self._clock = clock
         self._cache_seconds = cache_seconds
+        self._failure_seconds = failure_seconds
         self._provider_seconds = provider_seconds
         self._found: TTLCache[Authority, Found] = TTLCache(_MANY, max(cache_seconds, 1))
         self._failed: TTLCache[Authority, GatewayError] = TTLCache(_MANY, max(failure_seconds, 1))
@@ -91,7 +92,7 @@ class Discoveries:
             found = await self._first_of(provider)
         except GatewayError as error:
             metrics.provider_requests.labels(purpose="discovery", result="failed").inc()
-            if isinstance(error, ProviderFailed):
+            if isinstance(error, ProviderFailed) and self._failure_seconds:
                 self._failed[provider] = error
             raise
         metrics.provider_requests.labels(purpose="discovery", result="ok").inc()

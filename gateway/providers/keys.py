@@ -56,6 +56,7 @@ class ProviderKeys:
         self._discoveries = discoveries
         self._clock = clock
         self._cache_seconds = cache_seconds
+        self._failure_seconds = failure_seconds
         self._provider_seconds = provider_seconds
         kept, failed = max(cache_seconds, 1), max(failure_seconds, 1)
         self._sets: TTLCache[_Kind, KeySet] = TTLCache(_MANY, kept)
@@ -104,7 +105,8 @@ class ProviderKeys:
             else:
                 found = await self._fetch(provider)
         except (ProviderFailed, ProviderRefused) as error:
-            self._failed[kind] = error
+            if self._failure_seconds:
+                self._failed[kind] = error
             raise
         self._failed.pop(kind, None)
         self._sets[kind] = found

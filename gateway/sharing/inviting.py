@@ -19,6 +19,7 @@ from gateway.errors import (
     Malformed,
     NotFound,
     ProviderFailed,
+    ProviderRefused,
     Refused,
     TooMany,
     Unavailable,
@@ -339,7 +340,12 @@ class Inviting:
             except Malformed:
                 pass
         _expect_taken(provider, reply)
-        return invites.parse_person(reply.body, provider)
+        try:
+            return invites.parse_person(reply.body, provider)
+        except Malformed as error:
+            raise ProviderRefused(
+                f"{provider} does not say who invites", detail=error.explanation
+            ) from error
 
     def _deed(
         self, what: str, user: str, contact: Contact | None = None, *, about: str = ""

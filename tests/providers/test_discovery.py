@@ -131,6 +131,15 @@ async def test_a_failure_is_remembered_for_a_moment(gateway, peer):
     assert len(peer.requests(WELL_KNOWN)) == 1
 
 
+async def test_no_failure_is_remembered_where_none_shall_be(opened, peer):
+    gateway = await opened(discovery={"failure_seconds": 0})
+    peer.on(WELL_KNOWN, Answer(404), Answer(404))
+    for _ in range(2):
+        with pytest.raises(ProviderFailed):
+            await discover(gateway, peer)
+    assert len(peer.requests(WELL_KNOWN)) == 2
+
+
 @pytest.mark.conforms("OCM-5.1-04")
 async def test_a_denied_server_is_not_asked(opened, peer):
     gateway = await opened(policy={"default": "allow", "deny": [peer.authority]})
