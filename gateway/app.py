@@ -111,6 +111,9 @@ _SWEEP_SECONDS = 600
 _DRAIN_SECONDS = 30
 _LINGER_SECONDS = 2.0
 """How long an upload that was refused is still read, so that its client sees why."""
+_IDLE_SECONDS = 150
+"""How long a connection may wait for a whole request head. Proxies in front of us keep one that
+idles for less (nginx 60 s, Traefik 90 s, Caddy 120 s), so that they never meet a closed one."""
 _BACKLOG = 2048
 """Connections that wait to be taken in; on top of that the kernel resets some."""
 _LINE_BYTES = 16 * 1024
@@ -465,7 +468,7 @@ def _public_handler(gateway: Gateway, turnstile: Turnstile) -> Handler:
         LockSeal(gateway.state.vault.lock_key),
         bodies,
     )
-    old = OldAddresses(settings.dialects, ours, gateway.receiving, federation.read)
+    old = OldAddresses(settings.dialects, ours, gateway.receiving, federation.message)
     sessions = Sessions(settings, gateway.state, gateway.clock, named.from_config(settings))
     pages = Pages(settings, ours, gateway.state.vault, sessions, rates)
     routes = federation.routes() | old.routes() | _pages(gateway, pages, bodies)
@@ -504,6 +507,7 @@ def _public_server(front: Front) -> web.Server:
         max_line_size=_LINE_BYTES,
         max_field_size=_LINE_BYTES,
         lingering_time=_LINGER_SECONDS,
+        keepalive_timeout=_IDLE_SECONDS,
     )
 
 

@@ -149,6 +149,9 @@ def location(value: str, hrefs: Hrefs, origin: str) -> str | None:
     return None if rel is None else origin + hrefs.public(rel, slash=value.endswith("/"))
 
 
+_AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:\s]+)(:[0-9]{0,5})?")
+
+
 def destination(value: str | None, target: Target) -> tuple[Segments, bool]:
     """Where a MOVE or COPY leads: segments below the root, and whether it ended in a slash.
 
@@ -161,6 +164,8 @@ def destination(value: str | None, target: Target) -> tuple[Segments, bool]:
     if not value.startswith("/"):
         authority, value = split_url(value)
         if authority != _own_authority(target):
+            if not _AUTHORITY.fullmatch(authority):
+                raise Malformed("Destination names no server")
             raise _elsewhere()
     path = parse_target(value)
     if "?" in value:

@@ -500,7 +500,8 @@ def _check_uri(new: NewShare, webdav: WebDav) -> None:
             if at not in (new.sending_server, new.share_with.authority):
                 raise _fault("protocol.webdav.uri", "is not at the sending server")
         else:
-            if set("?#") & set(webdav.uri):
+            # RFC 3986 4.2: with two slashes it names another server, not a path.
+            if set("?#") & set(webdav.uri) or webdav.uri.startswith("//"):
                 raise Malformed("is not a path")
             uri_segments(webdav.uri)
     except Malformed as error:

@@ -92,7 +92,7 @@ class Federation:
 
     async def post_share(self, request: web.BaseRequest) -> web.Response:
         """Draft 03, 6: 201 with the recipient's display name."""
-        message = await self._message(request)
+        message = await self.message(request)
         _expect_json(request)
         new = shares.parse(message.body, signed=_signed(message))
         recipient = await self._receiving.receive_share(new, message)
@@ -101,7 +101,7 @@ class Federation:
 
     async def post_notification(self, request: web.BaseRequest) -> web.Response:
         """Draft 03, 7: each type goes to the role that has the share."""
-        message = await self._message(request)
+        message = await self.message(request)
         _expect_json(request)
         notification = notifications.parse(message.body, signed=_signed(message))
         roles: dict[str, Callable[..., Awaitable[None]]] = {
@@ -129,7 +129,7 @@ class Federation:
         The 409 to the server that has accepted says once more who had invited: its answer may have
         been lost.
         """
-        message = await self._message(request)
+        message = await self.message(request)
         _expect_json(request)
         acceptance = invites.parse_acceptance(message.body)
         with self._rates.guessing("secret", visit_of(request).network, Malformed):
@@ -142,7 +142,7 @@ class Federation:
 
     async def post_token(self, request: web.BaseRequest) -> web.Response:
         """Draft 03, 9: the Code Flow."""
-        message = await self._message(request)
+        message = await self.message(request)
         content_type = request.headers.get("Content-Type", "")
         unsigned = not any(name.lower().startswith("signature") for name, _ in message.headers)
         lenient = unsigned and self._sending.takes_unsigned_exchange
@@ -157,27 +157,21 @@ class Federation:
 
     async def post_request(self, request: web.BaseRequest) -> web.Response:
         """Somebody asks for a Share (OCM-API 1.4): 201 when noted."""
-        message = await self._message(request)
+        message = await self.message(request)
         _expect_json(request)
         await self._requests.receive_request(requests.parse(message.body), message)
         return _created(b"{}")
 
-    async def read(self, request: web.BaseRequest) -> Message:
-        """A request of the OCS API, which may say in which format it wants its answer."""
-        return await self._message(request, queries=("", "format=json"))
+    async def message(self, request: web.BaseRequest) -> Message:
+        """The request as its sender signed it; nothing of it is believed yet.
 
-    async def _message(
-        self, request: web.BaseRequest, *, queries: tuple[str, ...] = ("",)
-    ) -> Message:
-        """The request as its sender signed it; nothing of it is believed yet."""
+        A query means nothing to us, and is part of what was signed (RFC 9421 2.2.2, 2.2.7).
+        """
         visit = visit_of(request)
         self._rates.count("ocm", f"{visit.route} {visit.network}")
         # RFC 9112 3.2.2: a request target may name our origin, too; it was checked when routed.
         target = request.raw_path
         path = target if target.startswith("/") else split_url(target)[1]
-        _, mark, query = path.partition("?")
-        if query not in queries or (mark and not query):
-            raise Malformed("the OCM API has no query parameters")
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise Malformed("compressed requests are not taken")
         return Message(

@@ -46,6 +46,8 @@ class OldAddresses:
         message = await self._read(request)
         if request.content_type != announcements.FORM:
             raise Malformed("the request is not a form")
+        if request.rel_url.raw_query_string not in ("", "format=json"):
+            raise Malformed("the answer is in JSON only")
         new = shares.parse_ocs(message.body, self._ours.authority)
         await self._receiving.receive_share(new, message)
         for form in new.tolerated:

@@ -4,15 +4,19 @@ aiohttp's router sees paths with dot segments already resolved; what we hand to 
 have passed through such a mill. So there is one catch-all route, and this.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from gateway.dav.target import RequestPath, encode_path, parse_target
-from gateway.errors import NotFound, Unsupported, WrongMethod
+from gateway.errors import Malformed, NotFound, Unsupported, WrongMethod
 from gateway.web.lane import Lane
 from gateway.web.middleware import Manner, visit_of
+
+# RFC 9112 3.2: a Host that breaks the grammar is answered with 400, though we make nothing of it.
+_HOST = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Door = Callable[[web.BaseRequest, RequestPath], Awaitable[web.StreamResponse]]
@@ -59,6 +63,8 @@ def dispatcher(
         if lane and (driven := await lane.drive(request)):
             return driven
         visit = visit_of(request)
+        if not _HOST.fullmatch(request.headers.get("Host", "")):
+            raise Malformed("the Host header does not name a host")
         if "," in request.headers.get("Transfer-Encoding", ""):
             raise Unsupported("only the chunked transfer coding is understood")
         door = next((one for one in doors if _looks_like(request.raw_path, one)), None)
