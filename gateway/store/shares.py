@@ -1,6 +1,7 @@
 """Shares that we sent, and Shares that we received."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, insert, or_, select, update
@@ -165,7 +166,7 @@ class ReceivedShares:
 
     def add(self, connection: Connection, share: ReceivedShare) -> ReceivedShare:
         """Keep a new Share, under a folder name that is free in its recipient's tree."""
-        folder = self._free_folder(connection, share.recipient, share.folder)
+        share = replace(share, folder=self._free_folder(connection, share.recipient, share.folder))
         connection.execute(
             insert(received_shares).values(
                 id=share.id,
@@ -175,7 +176,7 @@ class ReceivedShares:
                 owner=share.owner,
                 sender=share.sender,
                 name=share.name,
-                folder=folder,
+                folder=share.folder,
                 resource_type=share.resource_type,
                 uri=share.uri,
                 permissions=_spell(share.permissions),
@@ -194,7 +195,7 @@ class ReceivedShares:
                 group=share.group,
             )
         )
-        return self.by_id(connection, share.id)
+        return share
 
     def find(self, connection: Connection, share_id: str) -> ReceivedShare | None:
         """The Share of our id, if there is one."""
