@@ -25,6 +25,7 @@ def sweep(
         "dryRun": dry_run,
         "sent": [sent(share) for share in found.sent],
         "received": [received(share) for share in found.received],
+        "gone": [received(share) for share in found.gone],
         "given": [received(share) for share in found.given],
         "forgotten": {
             "sent": list(found.forgotten_sent),
@@ -35,10 +36,13 @@ def sweep(
     }
     lines = [sent_line(share) for share in found.sent]
     lines += [received_line(share) for share in found.received]
+    lines += [f"gone at its server: {received_line(one)}" for one in found.gone]
     lines += [f"given to a new member of its group: {received_line(one)}" for one in found.given]
     forgotten = (*found.forgotten_sent, *found.forgotten_received, *found.forgotten_invites)
     if forgotten:
-        lines.append(f"Forgotten, since they ended long ago: {len(forgotten)}.")
+        lines.append(
+            f"{'To forget' if dry_run else 'Forgotten'}: {len(forgotten)} that ended long ago."
+        )
     if found.busy:
         lines = ["Another process is sweeping just now."]
     show(answer, lambda: lines or ["No share is over."], as_json=as_json)

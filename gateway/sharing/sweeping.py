@@ -37,11 +37,13 @@ Share = TypeVar("Share", SentShare, ReceivedShare)
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep did: shares that were over, as they stood before; those that members of groups
-    were given; the ids of what was forgotten. `busy` says that another process sweeps."""
+    """What a sweep did, or would do: shares that were over, as they stood before; those that seem
+    `gone` at their server and will go, too; those that members of groups were given; the ids of
+    what was forgotten. `busy` says that another process sweeps."""
 
     sent: tuple[SentShare, ...] = ()
     received: tuple[ReceivedShare, ...] = ()
+    gone: tuple[ReceivedShare, ...] = ()
     given: tuple[ReceivedShare, ...] = ()
     forgotten_sent: tuple[str, ...] = ()
     forgotten_received: tuple[str, ...] = ()
@@ -92,7 +94,20 @@ class Sweeping:
         received = await self._state.database.read(
             partial(self._state.received.expired, now=now, most=_AT_ONCE)
         )
-        return Swept(tuple(sent), tuple(received))
+        return Swept(
+            tuple(sent),
+            tuple(received),
+            await self._gone(),
+            (),
+            await self._old(ended.old_sent),
+            await self._old(ended.old_received),
+            await self._old(ended.old_invites),
+        )
+
+    async def _gone(self) -> tuple[ReceivedShare, ...]:
+        return tuple(
+            await self._state.database.read(partial(self._state.received.dead, most=_AT_ONCE))
+        )
 
     async def sweep(self, *, not_since: int | None = None) -> Swept:
         """Close what is over now, and forget what ended long ago.
@@ -127,10 +142,11 @@ class Sweeping:
         swept = Swept(
             tuple(sent),
             tuple(received),
+            await self._gone(),
             tuple(given),
-            await self._forget(ended.prune_sent),
-            await self._forget(ended.prune_received),
-            await self._forget(ended.prune_invites),
+            await self._forget(ended.forget_sent),
+            await self._forget(ended.forget_received),
+            await self._forget(ended.forget_invites),
         )
         forgotten = (swept.forgotten_sent, swept.forgotten_received, swept.forgotten_invites)
         if any(forgotten):
@@ -161,18 +177,25 @@ class Sweeping:
                 break
         return closed
 
-    async def _forget(self, prune: Callable[..., list[str]]) -> tuple[str, ...]:
+    async def _old(self, find: Callable[..., list[str]]) -> tuple[str, ...]:
+        """What ended long ago, the first of it; the ids."""
+        if self._keep_seconds is None:
+            return ()
+        before = self._clock() - self._keep_seconds
+        return tuple(await self._state.database.read(partial(find, before=before, most=_AT_ONCE)))
+
+    async def _forget(self, forget: Callable[..., list[str]]) -> tuple[str, ...]:
         """Forget what ended long ago, a batch at a time; the ids."""
         if self._keep_seconds is None:
             return ()
         before = self._clock() - self._keep_seconds
-        gone: list[str] = []
+        found: list[str] = []
         for _ in range(_MOST_BATCHES):
-            batch = await self._state.database.write(partial(prune, before=before, most=_AT_ONCE))
-            gone += batch
+            batch = await self._state.database.write(partial(forget, before=before, most=_AT_ONCE))
+            found += batch
             if len(batch) < _AT_ONCE:
                 break
-        return tuple(gone)
+        return tuple(found)
 
 
 def _id(share: SentShare | ReceivedShare) -> str:

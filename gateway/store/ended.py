@@ -42,8 +42,8 @@ def _mark(connection: Connection, table: Table, ended: ColumnElement[bool], now:
     connection.execute(update(table).where(since.is_not(None), ~ended).values(ended_at=None))
 
 
-def prune_sent(connection: Connection, before: int, most: int) -> list[str]:
-    """Forget Shares that we sent and that ended before that second; their ids."""
+def old_sent(connection: Connection, before: int, most: int) -> list[str]:
+    """The ids of Shares that we sent, that ended before that second and that may go."""
     table = sent_shares.c
     asked = exists().where(
         requests.c.about == table.provider_id, requests.c.state == RequestState.OPEN
@@ -54,15 +54,20 @@ def prune_sent(connection: Connection, before: int, most: int) -> list[str]:
         .order_by(table.ended_at)
         .limit(most)
     )
-    gone = list(connection.execute(query).scalars())
+    return list(connection.execute(query).scalars())
+
+
+def forget_sent(connection: Connection, before: int, most: int) -> list[str]:
+    """Forget those, with all that belongs to them; their ids."""
+    gone = old_sent(connection, before, most)
     for other in (links, link_visits, accesses, outbox):
         connection.execute(delete(other).where(other.c.share.in_(gone)))
-    connection.execute(delete(sent_shares).where(table.provider_id.in_(gone)))
+    connection.execute(delete(sent_shares).where(sent_shares.c.provider_id.in_(gone)))
     return gone
 
 
-def prune_received(connection: Connection, before: int, most: int) -> list[str]:
-    """Forget Shares that we received and that ended before that second; their ids."""
+def old_received(connection: Connection, before: int, most: int) -> list[str]:
+    """The ids of Shares that we received, that ended before that second and that may go."""
     table, member = received_shares.c, received_shares.alias("member").c
     lasting = exists().where(
         table.group != "",
@@ -76,14 +81,19 @@ def prune_received(connection: Connection, before: int, most: int) -> list[str]:
         .order_by(table.ended_at)
         .limit(most)
     )
-    gone = list(connection.execute(query).scalars())
+    return list(connection.execute(query).scalars())
+
+
+def forget_received(connection: Connection, before: int, most: int) -> list[str]:
+    """Forget those; their ids."""
+    gone = old_received(connection, before, most)
     connection.execute(delete(outbox).where(outbox.c.share.in_(gone)))
-    connection.execute(delete(received_shares).where(table.id.in_(gone)))
+    connection.execute(delete(received_shares).where(received_shares.c.id.in_(gone)))
     return gone
 
 
-def prune_invites(connection: Connection, before: int, most: int) -> list[str]:
-    """Forget Invites that expired, were accepted or were withdrawn before that second; their ids.
+def old_invites(connection: Connection, before: int, most: int) -> list[str]:
+    """The ids of Invites that expired, were accepted or were withdrawn before that second.
 
     One that was withdrawn would have been over when it expired, or was over when it was made.
     """
@@ -95,8 +105,13 @@ def prune_invites(connection: Connection, before: int, most: int) -> list[str]:
         & or_(table.expiration_at.is_(None), table.expiration_at < before),
     ]
     query = select(table.id).where(or_(*over)).order_by(table.created_at).limit(most)
-    gone = list(connection.execute(query).scalars())
-    connection.execute(delete(invites).where(table.id.in_(gone)))
+    return list(connection.execute(query).scalars())
+
+
+def forget_invites(connection: Connection, before: int, most: int) -> list[str]:
+    """Forget those, and acceptances whose outcome nobody has learnt since; their ids."""
+    gone = old_invites(connection, before, most)
+    connection.execute(delete(invites).where(invites.c.id.in_(gone)))
     connection.execute(delete(acceptances).where(acceptances.c.begun_at < before))
     return gone
 

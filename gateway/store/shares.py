@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, and_, insert, or_, select, update
 
 from gateway.errors import NotFound
 from gateway.model import (
+    DEAD_AFTER_LOOKS,
     Authority,
     Permission,
     ReceivedShare,
@@ -316,6 +317,17 @@ class ReceivedShares:
             .where(received_shares.c.id == share_id)
             .values(resource_type=resource_type, checked_at=checked_at, misses=0)
         )
+
+    def dead(self, connection: Connection, *, most: int) -> list[ReceivedShare]:
+        """The Shares that seem to be gone for good at their servers, at most so many."""
+        table = received_shares.c
+        query = (
+            select(received_shares)
+            .where(table.state == ReceivedState.UNAVAILABLE, table.misses >= DEAD_AFTER_LOOKS)
+            .order_by(table.received_at)
+            .limit(most)
+        )
+        return [self._share(row) for row in connection.execute(query)]
 
     def miss(self, connection: Connection, share_id: str) -> None:
         """Count a look that did not find a Share that we have accepted."""

@@ -341,7 +341,13 @@ def test_shares_that_are_over_are_swept_after_a_look(command, peer, tmp_path):
     assert [one["id"] for one in command("sweep")["sent"]] == [share["id"]]
     assert command("share", "show", share["id"])["state"] == "expired"
     nothing = {"sent": [], "received": []}
-    again = {"dryRun": False, "given": [], "busy": False, "forgotten": nothing | {"invites": []}}
+    again = {
+        "dryRun": False,
+        "gone": [],
+        "given": [],
+        "busy": False,
+        "forgotten": nothing | {"invites": []},
+    }
     assert command("sweep") == again | nothing
 
 

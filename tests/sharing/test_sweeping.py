@@ -113,6 +113,7 @@ async def test_a_share_that_ended_is_kept_for_a_while_and_then_goes_with_all_of_
     assert (await past(gateway, clock, 30)).forgotten_sent == ()
     assert (await gateway.sending.by_id(share.provider_id)).state is SentState.REVOKED
     clock.now += 1
+    assert (await gateway.sweeping.look()).forgotten_sent == (share.provider_id,)
     assert (await gateway.sweeping.sweep()).forgotten_sent == (share.provider_id,)
     with pytest.raises(NotFound):
         await gateway.sending.by_id(share.provider_id)
@@ -248,6 +249,7 @@ async def test_a_share_that_is_never_found_is_shown_as_gone_and_goes(opened, pee
         await gateway.probing.run()
         found = await gateway.receiving.by_id(share.id)
         assert (found.misses, found.dead) == (looks, looks >= DEAD_AFTER_LOOKS)
+    assert [one.id for one in (await gateway.sweeping.sweep()).gone] == [share.id]
     assert (await past(gateway, clock, 91)).forgotten_received == (share.id,)
     assert await gateway.receiving.inbox() == []
 
@@ -309,6 +311,19 @@ async def test_one_process_sweeps_at_a_time_and_a_dead_one_holds_up_nobody(opene
     gateway.state.instance.alive = alive  # which knows nobody of that name
     swept = await gateway.sweeping.sweep()
     assert (swept.busy, len(swept.received)) == (False, 1)
+
+
+async def test_two_processes_that_sweep_at_once_close_and_tell_once(opened, peer):
+    clock = Clock()
+    both = [await opened(clock), await opened(clock)]  # on the same state
+    share = await create_share(both[0], peer, expiration_at=clock.now + 60)
+    await settled(both[0])
+    clock.now += 60
+    swept = await asyncio.gather(*(one.sweeping.sweep() for one in both * 3))
+    closed = [one.provider_id for done in swept for one in done.sent]
+    assert closed == [share.provider_id]
+    await settled(both[0])
+    assert [one.json()["notificationType"] for one in peer.requests(NOTICE)] == ["SHARE_UNSHARED"]
 
 
 async def test_replicas_do_not_sweep_what_another_has_just_swept(opened):
