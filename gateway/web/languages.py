@@ -3,7 +3,7 @@
 A catalogue is a file LANGUAGE.po (gettext's plain text) in `web/catalogues`, or in the operator's
 own folder, whose files win. In a template write `{{ _("Files") }}` or `{% trans %}`; in a page
 `view.gettext("Files")`, and around a text that is translated later `N_("Files")`. A test says
-which texts a catalogue lacks.
+which texts a catalogue lacks. What errors say is in `errors/LANGUAGE.po` beside it.
 """
 
 from collections.abc import Iterable
@@ -11,11 +11,13 @@ from io import BytesIO
 from pathlib import Path
 
 from babel import Locale, UnknownLocaleError
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import PoFileError, read_po
 from babel.support import NullTranslations, Translations
 
 from gateway.errors import Unavailable
+from gateway.web.phrases import Phrases
 
 SOURCE = "en"
 CATALOGUES = Path(__file__).parent / "catalogues"
@@ -35,9 +37,11 @@ class Languages:
         Raises Unavailable for one that cannot be read.
         """
         self._catalogues: dict[str, NullTranslations] = {SOURCE: NullTranslations()}
+        folders = tuple(folders)
         for folder in folders:
             for file in sorted(folder.glob("*.po")):
                 self._catalogues[file.stem] = _read(file)
+        self._phrases = {code: _phrases(code, folders) for code in self._catalogues}
         self.default = default if default in self._catalogues else SOURCE
 
     @property
@@ -48,6 +52,10 @@ class Languages:
     def catalogue(self, code: str) -> NullTranslations:
         """The catalogue of a language that is among `names`."""
         return self._catalogues[code]
+
+    def told(self, code: str, message: str) -> str:
+        """What an error says, in a language that is among `names`; plain text."""
+        return self._phrases[code].of(message)
 
     def choose(self, wanted: str, accepted: str) -> str:
         """The language somebody gets: the one they chose, else the best of Accept-Language."""
@@ -76,14 +84,32 @@ def _by_preference(accepted: str) -> list[str]:
 
 def _read(file: Path) -> Translations:
     compiled = BytesIO()
+    write_mo(compiled, _catalogue(file))
     try:
-        with file.open("rb") as source:
-            write_mo(compiled, read_po(source, locale=file.stem, abort_invalid=True))
         Locale.parse(file.stem, sep="-")
-    except (OSError, ValueError, PoFileError, UnknownLocaleError) as error:
+    except (ValueError, UnknownLocaleError) as error:
         raise Unavailable(f"the catalogue {file} cannot be read", detail=str(error)) from error
     compiled.seek(0)
     return Translations(compiled)
+
+
+def _phrases(code: str, folders: Iterable[Path]) -> Phrases:
+    found: dict[str, str] = {}
+    for folder in folders:
+        file = folder / "errors" / f"{code}.po"
+        if file.exists():
+            for one in _catalogue(file):
+                if one.id and isinstance(one.id, str) and isinstance(one.string, str):
+                    found[one.id] = one.string or one.id
+    return Phrases(found)
+
+
+def _catalogue(file: Path) -> Catalog:
+    try:
+        with file.open("rb") as source:
+            return read_po(source, locale=file.stem, abort_invalid=True)
+    except (OSError, ValueError, PoFileError, UnknownLocaleError) as error:
+        raise Unavailable(f"the catalogue {file} cannot be read", detail=str(error)) from error
 
 
 def _own_name(code: str) -> str:

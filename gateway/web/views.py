@@ -166,6 +166,10 @@ class View:
         """A text that depends on a number."""
         return self.pages.catalogue(self.language).ungettext(one, many, number)
 
+    def told(self, error: GatewayError) -> str:
+        """What an error says, in the language of the visitor."""
+        return self.pages.languages.told(self.language, error.message)
+
     def say(self, text: str, kind: str = "done") -> None:
         """Show a message once, on this page or the one that follows; kind is done or failed."""
         self.said.append((kind, text[:500]))
@@ -369,6 +373,7 @@ class Pages:
             "url": self.url,
             "static": self._static.address,
             "languages": self.languages.names,
+            "told": partial(self.languages.told, code),
         }
         made.filters |= shown.filters(code)
         return made

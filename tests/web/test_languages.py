@@ -8,7 +8,9 @@ from babel.messages.pofile import read_po
 
 from gateway.errors import Unavailable
 from gateway.web.languages import CATALOGUES, Languages
+from gateway.web.phrases import Phrases
 from tests.web.browser import browser
+from tests.web.errors_said import ALSO, messages
 
 WEB = Path(__file__).parents[2] / "gateway/web"
 METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
@@ -88,3 +90,46 @@ async def test_a_chosen_language_is_remembered(gateway):
         assert "Anmelden" in shown.text
         assert "Anmelden" in (await visitor.get("/login")).text
         assert "Anmelden" in (await visitor.get("/language?to=xx&next=/login")).text
+
+
+def test_german_has_every_error_that_people_may_read_and_no_other():
+    with (CATALOGUES / "errors" / "de.po").open("rb") as file:
+        catalogue = read_po(file, locale="de", abort_invalid=True)
+    translated = {one.id: one.string for one in catalogue if one.id and one.string}
+    said = messages() | ALSO
+    assert sorted(said - translated.keys()) == [], "errors/de.po lacks these"
+    assert sorted(translated.keys() - said) == [], "nobody says these"
+    for form, text in translated.items():
+        assert form.count("{}") == text.count("{}"), form
+
+
+@pytest.mark.parametrize(
+    ("message", "german"),
+    [
+        ("there is nothing here", "hier ist nichts"),
+        ("there is no user {x} here", "einen Benutzer {x} gibt es hier nicht"),
+        ("there is no /a {} %s\n", "/a {} %s\n gibt es nicht"),
+        ("nobody has said this before", "nobody has said this before"),
+        ("", ""),
+    ],
+)
+def test_an_error_is_known_by_its_form_and_keeps_what_it_names(message, german):
+    assert Languages([CATALOGUES]).told("de", message) == german
+    assert Languages([CATALOGUES]).told("en", message) == message
+
+
+def test_of_two_forms_the_one_that_says_more_wins():
+    phrases = Phrases({"no {}": "kein {}", "no {} of {}": "kein {} von {}"})
+    assert phrases.of("no key of bob") == "kein key von bob"
+
+
+async def test_what_an_error_names_is_text_and_nothing_else(gateway):
+    async with browser(gateway, **{"Accept-Language": "de"}) as alice:
+        await alice.login()
+        near = f"<b>100%s</b>@{gateway.ours.authority}"
+        fields = {"with": near, "rights": "view", "do": "share"}
+        shown = await alice.submit("/share?path=letter.txt", "/share", **fields)
+        assert shown.status == 400
+        assert "OCM ist für andere Server" in shown.text
+        assert "<b>" not in shown.text
+        assert "&lt;b&gt;100%s&lt;/b&gt;" in shown.text

@@ -44,7 +44,7 @@ def acceptance(
         try:
             met = await inviting.accept_invite(view.user.name, invite)
         except GatewayError as error:
-            view.say(error.message, "failed")
+            view.say(view.told(error), "failed")
             return await dialog(view, invite, error.status)
         view.say(view.gettext("%(who)s is a contact now.") % {"who": met.shown_as})
         return view.redirect("/contacts")

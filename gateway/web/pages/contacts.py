@@ -44,7 +44,7 @@ def contacts(pages: Pages, book: Contacts, inviting: Inviting) -> Routes:
                 case _:
                     raise Malformed("the form does not say what to do")
         except GatewayError as error:
-            view.say(view.gettext(error.message), "failed")
+            view.say(view.told(error), "failed")
         return view.redirect("/contacts")
 
     async def get_invites(view: View) -> web.StreamResponse:
@@ -90,7 +90,7 @@ def contacts(pages: Pages, book: Contacts, inviting: Inviting) -> Routes:
                 case _:
                     raise Malformed("the form does not say what to do")
         except GatewayError as error:
-            view.say(view.gettext(error.message), "failed")
+            view.say(view.told(error), "failed")
         return view.redirect("/invites")
 
     return pages.routes(

@@ -72,7 +72,7 @@ class Tree:
         try:
             path = await self._change(view, place, view.field("do"), view.field("name"))
         except (Conflict, Malformed) as error:
-            view.say(view.gettext(error.message), "failed")
+            view.say(view.told(error), "failed")
         return view.redirect(self._here(view, path))
 
     async def get_content(self, view: View) -> web.StreamResponse:
@@ -108,7 +108,7 @@ class Tree:
                     await self.store.write(place, upload.content, None, new=new)
                 view.say(view.gettext("%(name)s was uploaded.") % {"name": name})
             except GatewayError as error:
-                view.say(f"{name}: {view.gettext(error.message)}", "failed")
+                view.say(f"{name}: {view.told(error)}", "failed")
         return view.redirect(self._here(view, path))
 
     def _watched(self, view: View, place: Place) -> AbstractContextManager[None]:

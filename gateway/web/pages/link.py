@@ -34,7 +34,7 @@ def link(pages: Pages, links: Links, rates: Rates) -> Routes:
         try:
             await links.ask(token, address)
         except Malformed as error:
-            view.say(error.message, "failed")
+            view.say(view.told(error), "failed")
             return await show(view, token, error.status, typed=address)
         return await show(view, token, asked=address)
 

@@ -62,7 +62,7 @@ def received(
                 case _:
                     raise Malformed("the form does not say what to do")
         except GatewayError as error:
-            view.say(view.gettext(error.message), "failed")
+            view.say(view.told(error), "failed")
         return view.redirect("/received")
 
     async def get_share(view: View) -> web.StreamResponse:

@@ -68,7 +68,7 @@ def sent(pages: Pages, sending: Sending, outbox: Outbox, accesses: Accesses) -> 
                 case _:
                     raise Malformed("the form does not say what to do")
         except GatewayError as error:
-            view.say(view.gettext(error.message), "failed")
+            view.say(view.told(error), "failed")
         return view.redirect(f"/sent/share?id={one.provider_id}")
 
     return pages.routes(

@@ -50,7 +50,7 @@ class WayfPages:
         try:
             place = await self._wayf.place(typed, _ONE_SECONDS)
         except GatewayError as error:
-            view.say(error.message, "failed")
+            view.say(view.told(error), "failed")
             return await self._list(view, invite, status=error.status)
         return await self._way(view, invite, place)
 

@@ -1,0 +1,45 @@
+"""What errors say, in one language: whole sentences, and forms with a `{}` for what they name.
+
+An error's message is made where it is raised, in English and with names in it. So it is recognised
+here by its form, and the names are put into the translation. What is not recognised stays as it is.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+
+_LONGEST = 1000
+
+
+class Phrases:
+    """The messages of errors, by their form in English."""
+
+    def __init__(self, translations: Mapping[str, str]) -> None:
+        """Each form with its translation, which has as many `{}`, in the same order."""
+        self._whole = {form: text for form, text in translations.items() if "{}" not in form}
+        # The one that says the most is tried first: "there is no {}" fits much.
+        forms = sorted(translations.keys() - self._whole.keys(), key=len, reverse=True)
+        self._forms = [(_pattern(form), translations[form]) for form in forms]
+
+    def of(self, message: str) -> str:
+        """The message in this language; plain text, as much to be escaped as before."""
+        if text := self._whole.get(message):
+            return text
+        if len(message) > _LONGEST:
+            return message
+        for pattern, text in self._forms:
+            if found := pattern.fullmatch(message):
+                return _filled(text, found.groups())
+        return message
+
+
+def _filled(text: str, names: Sequence[str]) -> str:
+    """The names in the gaps of a text; what is in them is never read as a form itself."""
+    first, *rest = text.split("{}")
+    return first + "".join(
+        name + part for name, part in zip_longest(names[: len(rest)], rest, fillvalue="")
+    )
+
+
+def _pattern(form: str) -> re.Pattern[str]:
+    return re.compile("(.+?)".join(re.escape(part) for part in form.split("{}")), re.DOTALL)
