@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import socket
 import sys
 
 import aiohttp
@@ -14,11 +15,16 @@ from aiohttp import web
 from prometheus_client import REGISTRY
 
 from gateway import config, serving
-from gateway.app import answering
+from gateway.app import answering, open_gateway
 from gateway.cli import workers
+from gateway.model import Permission
 from gateway.serving import Serving
+from gateway.sharing.sending import Offer
 from tests import servers
 from tests.pair import eventually, settings, write
+from tests.peer import open_peer
+
+SIZE = 48 << 20
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +140,37 @@ async def test_what_runs_is_finished_by_the_gateway_it_began_with(stage):
     answer = await first
     assert await answer.text() == "from the first"
     await eventually(lambda: not stage.serving._relieved)
+
+
+@pytest.mark.parametrize("public", [{}, {"fast_lane": False}, {"zero_copy": False}])
+async def test_a_running_download_ends_whole_over_a_reload(tmp_path, storage, public):
+    (storage.root / "alice" / "big").write_bytes(bytes(SIZE))
+    file = write(tmp_path / "a", settings(tmp_path / "a", storage.url))
+    changed = yaml.safe_load(file.read_text())
+    changed["public"] |= public
+    wanted = config.load(write(tmp_path / "a", changed), {})
+    async with (
+        Serving(wanted, lambda now: config.load(now.file, {})) as opened,
+        answering(wanted, opened.front, opened.reading),
+        open_peer() as peer,
+    ):
+        async with open_gateway(wanted) as beside:
+            offer = Offer("alice", "/big", f"bob@{peer.authority}", frozenset({Permission.READ}))
+            share = await beside.sending.create_share(offer)
+            token = beside.access.issue(share).access_token
+        host, _, port = wanted.public.listen.partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port), limit=1 << 16)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        path = f"/remote/dav/ocm/{share.provider_id}"
+        asked = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        writer.write(asked.encode())
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        await opened.reload()
+        assert len(opened._relieved) == 1  # it waits for this download
+        assert await reader.readexactly(SIZE) == bytes(SIZE)
+        await eventually(lambda: not opened._relieved)
+        writer.close()
+    structlog.reset_defaults()
 
 
 async def test_what_needs_a_restart_stays_and_is_told(stage, capsys):
