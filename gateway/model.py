@@ -94,7 +94,7 @@ class SentShare:
     `must_exchange_token` None means that it is settled at delivery, by what the Receiving Server
     can. `form` is the one in which it was announced, "" before; it is not announced in another
     one afterwards. `at_root` says that the Receiving Server comes to the WebDAV root, without the
-    id.
+    id. `ended_at` is when a sweep found that it had ended.
     """
 
     provider_id: str
@@ -116,6 +116,7 @@ class SentShare:
     at_root: bool = False
     must_use_mfa: bool = False
     share_type: ShareType = ShareType.USER
+    ended_at: int | None = None
 
     @property
     def name(self) -> str:
@@ -163,7 +164,7 @@ class ReceivedShare:
     tree. `uri` is as the sender wrote it, absolute or relative; "" in the form of 1.0. `checked_at`
     is when its server was last asked for it unasked for; 0 asks again. `hidden` is the recipient's
     own affair: it is out of sight, and all else is as before. `misses` counts the looks in a row
-    that did not find it.
+    that did not find it; `ended_at` is when a sweep found that it had ended.
     """
 
     id: str
@@ -191,6 +192,7 @@ class ReceivedShare:
     hidden: bool = False
     group: str = ""
     misses: int = 0
+    ended_at: int | None = None
 
     @property
     def dead(self) -> bool:

@@ -408,9 +408,11 @@ class Receiving:
                 return False, False
             if state is ReceivedState.ACCEPTED:
                 contacts.put(connection, _contact(share, self._clock()))
-            everyone = self._state.received.all_of(
-                connection, share.sending_server, share.provider_id
-            )
+            everyone = [share]
+            if share.group:
+                everyone = self._state.received.all_of(
+                    connection, share.sending_server, share.provider_id
+                )
             if not self._ours.groups.speaks_for_all(share, everyone, state):
                 return True, False
             # Under one id for all members, so that their errands keep their order.

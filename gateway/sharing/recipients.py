@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from gateway.errors import GatewayError, Malformed
-from gateway.model import Authority, Contact, ContactSource
+from gateway.model import Authority, Contact, ContactSource, ResourceType, ShareType
 from gateway.ocm import dialects
 from gateway.ocm.address import parse_address
 from gateway.policy.facts import Action, Facts, Outcome, Verdict
@@ -22,7 +22,8 @@ class Recipient:
     `problem` is why nothing can be shared there now, in words; empty when it can. `product` is what
     the server seems to run, `known` what our user calls the contact. `demands_mfa` and
     `demands_exchange` say what may be demanded of it: what it says it honours, and what it is
-    trusted with here. `read_only` and `longest_days` are limits that policy sets.
+    trusted with here, `takes_groups` whether the address may be that of a group. `read_only` and
+    `longest_days` are limits that policy sets.
     """
 
     address: str
@@ -34,6 +35,7 @@ class Recipient:
     wants_invite: bool = False
     demands_mfa: bool = False
     demands_exchange: bool = False
+    takes_groups: bool = False
     read_only: bool = False
     longest_days: int | None = None
     problem: str = ""
@@ -79,6 +81,7 @@ class Recipients:
             wants_invite=document.wants_invite,
             demands_mfa=bool(document.enforces_mfa and self._ours.mfa_trusted.find(provider)),
             demands_exchange=document.exchanges_tokens,
+            takes_groups=any(document.offers(one, ShareType.GROUP) for one in ResourceType),
             read_only=verdict.limits.read_only,
             longest_days=None if longest is None else max(longest // 86_400, 1),
             problem=""

@@ -156,6 +156,7 @@ class SentShares:
             at_root=row.at_root,
             must_use_mfa=row.must_use_mfa,
             share_type=ShareType(row.share_type),
+            ended_at=row.ended_at,
         )
 
 
@@ -418,6 +419,7 @@ class ReceivedShares:
             hidden=row.hidden,
             group=row.group,
             misses=row.misses,
+            ended_at=row.ended_at,
         )
 
 

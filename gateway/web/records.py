@@ -37,6 +37,7 @@ def sent(share: SentShare) -> dict[str, Any]:
         "mustUseMfa": share.must_use_mfa,
         "createdAt": share.created_at,
         "expiration": share.expiration_at,
+        "endedAt": share.ended_at,
         "description": share.description,
     }
 
@@ -95,6 +96,7 @@ def received(share: ReceivedShare) -> dict[str, Any]:
         "hidden": share.hidden,
         "receivedAt": share.received_at,
         "expiration": share.expiration_at,
+        "endedAt": share.ended_at,
     }
 
 
@@ -205,6 +207,7 @@ def recipient(seen: Recipient) -> dict[str, Any]:
         "wantsInvite": seen.wants_invite,
         "mayDemandMfa": seen.demands_mfa,
         "mayDemandExchange": seen.demands_exchange,
+        "takesGroups": seen.takes_groups,
         "readOnly": seen.read_only,
         "longestDays": seen.longest_days,
         "problem": seen.problem,

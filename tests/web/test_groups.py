@@ -11,6 +11,10 @@ async def test_the_dialog_shares_with_a_group_and_each_member_reads_so(opened):
     to = {"with": f"staff@{there.ours.authority}", "rights": "view", "do": "share", "more": ""}
     async with browser(here) as alice:
         await alice.login()
+        offered = await alice.get(f"/share?path=trip&with={to['with']}")
+        assert 'name="group"' not in offered.text  # before anybody has looked
+        seen = await alice.get(f"/share/check?with={to['with']}")
+        assert "this is a group" in seen.text
         await alice.submit("/share?path=trip", "/share", **to, group="1")
         [share] = await here.sending.all("alice")
         assert share.share_type is ShareType.GROUP
@@ -30,7 +34,7 @@ async def test_the_dialog_shares_with_a_group_and_each_member_reads_so(opened):
         )
 
 
-async def test_the_dialog_says_why_a_group_cannot_have_it_and_stays_filled_in(opened):
+async def test_the_dialog_says_why_a_group_cannot_have_it(opened):
     here, there = await opened(folder="here"), await opened(folder="there")
     to = {"with": f"staff@{there.ours.authority}", "rights": "view", "do": "share", "more": ""}
     async with browser(here) as alice:
@@ -38,4 +42,5 @@ async def test_the_dialog_says_why_a_group_cannot_have_it_and_stays_filled_in(op
         shown = await alice.submit("/share?path=trip", "/share", **to, group="1")
         assert shown.status == 422
         assert "does not take shares with groups" in shown.text
-        assert 'name="group" value="1" checked' in shown.text
+        assert 'name="group"' not in shown.text  # nor is it offered
+        assert to["with"] in shown.text

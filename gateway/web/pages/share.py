@@ -76,7 +76,7 @@ def share(
     ) -> web.StreamResponse:
         """The form comes back as it was filled in, with the reason."""
         seen = None
-        if entered["mfa"] or entered["exchange"]:
+        if entered["mfa"] or entered["exchange"] or entered["group"]:
             seen = await recipients.look(view.user.name, entered["with"])
         return await dialog(view, status, problem=problem, entered=entered, seen=seen)
 
