@@ -20,6 +20,8 @@ REQUEST: ContextVar[str] = ContextVar("request", default="")
 """The id of the request that the current task answers; it stands in each of its events."""
 ADDRESS: ContextVar[str] = ContextVar("address", default="")
 """The network address that the request of the current task came from."""
+STRONG: ContextVar[bool | None] = ContextVar("strong", default=None)
+"""Whether the local user whom the current task serves proved several factors; None for nobody."""
 
 _logger = structlog.get_logger()
 _lowest: int = logging.DEBUG

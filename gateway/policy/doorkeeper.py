@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from gateway import metrics
 from gateway.errors import GatewayError, Refused, TooMany, Unsigned
-from gateway.logs import ADDRESS, REQUEST, event
+from gateway.logs import ADDRESS, REQUEST, STRONG, event
 from gateway.model import Authority, Decision, Standing
 from gateway.policy.explaining import chain
 from gateway.policy.facts import Action, Facts, Limits, Outcome, Verdict
@@ -20,7 +20,7 @@ from gateway.policy.rules import Policy, judge
 from gateway.providers.registry import Registry
 
 _Key = tuple[Authority, Action, str, str]
-"""Server, action, share if any, caller's address if it matters."""
+"""Server, action, share if any, what of the caller matters."""
 
 _MANY = 10_000
 _SAME_SECONDS = 60
@@ -95,12 +95,14 @@ class Doorkeeper:
         return self._blocked(facts.provider) or judge(self.completed(facts), self._in_force.policy)
 
     def completed(self, facts: Facts) -> Facts:
-        """The facts with what is known besides: the caller, the user's groups, the time."""
+        """The facts with what is known besides: the caller, how the user logged in and their
+        groups, the time."""
         groups = self._in_force.groups or {}
         return replace(
             facts,
             address=facts.address or ADDRESS.get(),
             groups=facts.groups | groups.get(facts.user, frozenset()),
+            mfa=STRONG.get() if facts.mfa is None else facts.mfa,
             at=facts.at or self._clock(),
         )
 
@@ -237,8 +239,10 @@ class Doorkeeper:
         return Verdict(Outcome.DENY, "blocked", "blocked", f"{provider} is blocked")
 
     def _caller(self) -> str:
-        """The caller's address, where the rules ask for it."""
-        return ADDRESS.get() if self._in_force.policy.by_address else ""
+        """The caller's address, and how a local user logged in, where the rules ask for it."""
+        policy = self._in_force.policy
+        caller = ADDRESS.get() if policy.by_address else ""
+        return f"{caller} {STRONG.get()}" if policy.by_mfa else caller
 
     def _count_rate(self, provider: Authority, verdict: Verdict, decision_id: str) -> None:
         most = verdict.limits.rate_per_minute

@@ -55,7 +55,8 @@ class Compiled:
 class Policy:
     """All the rules, ready to judge; made by `compile_policy`.
 
-    `timed`: some depend on the time. `by_address`: some depend on the caller's address.
+    `timed`: some depend on the time. `by_address`: some depend on the caller's address. `by_mfa`:
+    some depend on how a local user logged in.
     """
 
     default: Outcome
@@ -63,6 +64,7 @@ class Policy:
     index: Index
     timed: bool
     by_address: bool
+    by_mfa: bool
 
     def candidates(self, facts: Facts) -> set[int]:
         """The numbers of the rules that mean a server; exceptions are not looked at here."""
@@ -82,6 +84,7 @@ def compile_policy(default: Outcome, rules: Iterable[Rule]) -> Policy:
         by_address=any(
             names.networks for one in compiled for names in one.rule.who + one.rule.but_not
         ),
+        by_mfa=any(one.rule.mfa is not None for one in compiled),
     )
 
 

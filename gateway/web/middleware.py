@@ -28,7 +28,7 @@ from gateway.errors import (
     Unauthorized,
     WrongMethod,
 )
-from gateway.logs import ADDRESS, REQUEST, event, writes
+from gateway.logs import ADDRESS, REQUEST, STRONG, event, writes
 from gateway.rates import network_of
 from gateway.web.requests import Written, json_response, no_store
 from gateway.web.turnstile import Kind, Turnstile
@@ -147,6 +147,7 @@ def around(settings: Config, handler: Handler, turnstile: Turnstile) -> Handler:
         request[_VISIT] = visit
         REQUEST.set(visit.id)
         ADDRESS.set(visit.address)
+        STRONG.set(None)
         try:
             response = await handler(request)
         except GatewayError as error:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from yarl import URL
 
 from gateway.config import Config
+from gateway.logs import STRONG
 from gateway.model import LoginMethod, Session, User
 from gateway.store import sessions
 from gateway.store.state import State
@@ -67,6 +68,11 @@ class Sessions:
 
     async def visitor(self, request: web.BaseRequest) -> Visitor:
         """Who asks."""
+        visitor = await self._visitor(request)
+        STRONG.set(visitor.user.strong if visitor.user else None)
+        return visitor
+
+    async def _visitor(self, request: web.BaseRequest) -> Visitor:
         token = request.cookies.get(self._cookie, "")
         if not _TOKEN.fullmatch(token):
             return self._somebody(request, _new_token())

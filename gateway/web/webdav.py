@@ -28,6 +28,7 @@ from gateway.errors import (
     Unavailable,
     WrongMethod,
 )
+from gateway.logs import STRONG
 from gateway.model import Permission, ReceivedShare, ResourceType, User
 from gateway.rates import Rates
 from gateway.sharing.access import Access
@@ -129,6 +130,11 @@ class Doors:
 
     async def whoever(self, request: web.BaseRequest) -> User:
         """The local user who asks: the proxy's header where that is configured, else Basic."""
+        user = await self._named_or_basic(request)
+        STRONG.set(user.strong)
+        return user
+
+    async def _named_or_basic(self, request: web.BaseRequest) -> User:
         if self._names:
             if user := self._names.user(request):
                 return user
