@@ -62,6 +62,7 @@ class SentState(StrEnum):
     REFUSED = "refused"  # the Receiving Server said no, or was given up on
     REVOKED = "revoked"  # by our user
     EXPIRED = "expired"  # over, and swept
+    HELD = "held"  # policy wants the operator to look first; nobody was told of it
 
     @property
     def opens(self) -> bool:

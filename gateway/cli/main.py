@@ -22,6 +22,7 @@ from gateway.cli import (
     policy,
     received,
     request,
+    review,
     sessions,
     share,
 )
@@ -49,6 +50,7 @@ app.add_typer(configuration.commands, name="config")
 app.add_typer(share.commands, name="share")
 app.add_typer(received.commands, name="received")
 app.add_typer(request.commands, name="request")
+app.add_typer(review.commands, name="review")
 app.add_typer(invite.commands, name="invite")
 app.add_typer(contact.commands, name="contact")
 app.add_typer(directory.commands, name="directory")

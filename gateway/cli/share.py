@@ -211,6 +211,8 @@ def _outcome(share: SentShare) -> list[str]:
     match share.state:
         case SentState.PENDING:
             return [sent_line(share), "Not delivered yet; it will be tried again."]
+        case SentState.HELD:
+            return [sent_line(share), "Held for review; `review release` lets it go."]
         case SentState.REFUSED:
             return [sent_line(share), f"Refused: {share.reason}"]
     return [sent_line(share)]

@@ -49,6 +49,11 @@ class Ruling:
         """Within which it is allowed."""
         return self.verdict.limits
 
+    @property
+    def held(self) -> bool:
+        """Whether it waits for the operator."""
+        return self.verdict.outcome is Outcome.QUARANTINE
+
 
 class Doorkeeper:
     """Asked before anything is sent to a server or taken from one."""
@@ -153,7 +158,7 @@ class Doorkeeper:
         """
         rulings = [self.decide(facts) for facts in several]
         admitted = [
-            ruling if ruling.verdict.allowed or _holds(ruling, facts) else None
+            ruling if ruling.verdict.allowed or _holds(ruling.verdict, facts) else None
             for facts, ruling in zip(several, rulings, strict=True)
         ]
         first = next((ruling for ruling in admitted if ruling), None)
@@ -172,8 +177,7 @@ class Doorkeeper:
             self._known[key] = verdict
             self._compare(facts, verdict)
         metrics.count_verdict(verdict.outcome.word, verdict.kind)
-        held = verdict.outcome is Outcome.QUARANTINE and facts.action is Action.SHARE_IN
-        if not verdict.allowed and not held:
+        if not verdict.allowed and not _holds(verdict, facts):
             raise refusal(Ruling(self._once(key, facts, verdict), verdict))
         self._count_rate(facts.provider, verdict, "")
         return verdict.limits
@@ -279,6 +283,7 @@ def refusal(ruling: Ruling) -> GatewayError:
     return error
 
 
-def _holds(ruling: Ruling, facts: Facts) -> bool:
-    """Whether a share that is offered to us is held for review."""
-    return ruling.verdict.outcome is Outcome.QUARANTINE and facts.action is Action.SHARE_IN
+def _holds(verdict: Verdict, facts: Facts) -> bool:
+    """Whether it is a share, either way, that is kept and held for review."""
+    sharing = facts.action in (Action.SHARE_IN, Action.SHARE_OUT)
+    return verdict.outcome is Outcome.QUARANTINE and sharing

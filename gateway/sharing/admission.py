@@ -22,7 +22,7 @@ from gateway.model import (
 )
 from gateway.ocm.address import local_part, parse_address
 from gateway.policy.doorkeeper import Ruling
-from gateway.policy.facts import Action, Facts, Outcome
+from gateway.policy.facts import Action, Facts
 from gateway.sharing import facts
 from gateway.sharing.news import Newsroom
 from gateway.sharing.others import Others
@@ -47,12 +47,11 @@ class Admitted:
     def limit(self, share: ReceivedShare) -> ReceivedShare:
         """A share within what policy allows here: less than offered, or held for review."""
         limits = self.ruling.limits
-        held = self.ruling.verdict.outcome is Outcome.QUARANTINE
         return replace(
             share,
             permissions=share.permissions - ({Permission.WRITE} if limits.read_only else set()),
             expiration_at=limits.expiration(share.expiration_at, share.received_at),
-            state=ReceivedState.QUARANTINED if held else share.state,
+            state=ReceivedState.QUARANTINED if self.ruling.held else share.state,
         )
 
 
@@ -91,15 +90,20 @@ class Admission:
         """Keep a share that is new, and have its recipient told of it."""
         kept = self._state.received.add(connection, admitted.share)
         if kept.state is not ReceivedState.QUARANTINED:
-            self._newsroom.add(
-                connection,
-                NewsKind.SHARE_RECEIVED,
-                kept.recipient,
-                kept.sender,
-                kept.name,
-                kept.id,
-            )
+            self._tell(connection, kept)
         return kept
+
+    def release(self, connection: Connection, share: ReceivedShare) -> bool:
+        """Let its recipient see a share that was held, and be told of it; whether it was held."""
+        held = (ReceivedState.QUARANTINED,)
+        if not self._state.received.move(connection, share.id, ReceivedState.PENDING, out_of=held):
+            return False
+        self._tell(connection, share)
+        return True
+
+    def _tell(self, connection: Connection, share: ReceivedShare) -> None:
+        kind, who = NewsKind.SHARE_RECEIVED, share.recipient
+        self._newsroom.add(connection, kind, who, share.sender, share.name, share.id)
 
     def deeds(self, kept: Sequence[ReceivedShare], admitted: Sequence[Admitted]) -> list[Deed]:
         """What the audit trail is told of those that were kept, and were not here before."""

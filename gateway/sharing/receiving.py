@@ -333,7 +333,7 @@ class Receiving:
             partial(self._state.received.by_id, share_id=share_id)
         )
         mine = share.recipient == recipient and self._ours.groups.reaches(share)
-        if recipient is not None and not mine:
+        if recipient is not None and (not mine or share.state is ReceivedState.QUARANTINED):
             raise NotFound("there is no such received share")
         return share
 
@@ -357,6 +357,39 @@ class Receiving:
             ReceivedState.DECLINED,
             Errand.SHARE_DECLINED,
             (ReceivedState.PENDING, ReceivedState.ACCEPTED, ReceivedState.UNAVAILABLE),
+        )
+
+    async def held(self) -> list[ReceivedShare]:
+        """What the operator has to look at before its recipient sees it, the newest first."""
+        everything = await self._state.database.read(partial(self._state.received.all))
+        now = self._clock()
+        return [
+            one for one in everything if one.state is ReceivedState.QUARANTINED and one.live_at(now)
+        ]
+
+    async def release(self, share_id: str) -> ReceivedShare:
+        """The operator lets a share in that was held: its recipient sees it and is told of it.
+
+        Raises NotFound, and Conflict for one that is not held or has expired.
+        """
+        share = await self.by_id(share_id)
+        if not share.live_at(self._clock()):
+            raise Conflict("the share has expired")
+        release = partial(self._admission.release, share=share)
+        deed = self._deed("received.released", share, self._address(share))
+        if not await self._others.audit.write(release, lambda done: deed if done else None):
+            raise Conflict(f"the share is {share.state.value}, not held")
+        return await self.by_id(share_id)
+
+    async def turn_away(self, share_id: str) -> ReceivedShare:
+        """The operator does not let a share in that was held; its server hears that it was
+        declined. Raises NotFound, and Conflict for one that is not held."""
+        share = await self.by_id(share_id)
+        return await self._decide(
+            share,
+            ReceivedState.DECLINED,
+            Errand.SHARE_DECLINED,
+            (ReceivedState.QUARANTINED,),
         )
 
     async def hide(

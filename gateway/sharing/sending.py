@@ -12,6 +12,7 @@ from gateway import metrics
 from gateway.dav.target import check_name
 from gateway.errors import (
     BadSignature,
+    Conflict,
     GatewayError,
     InvalidClient,
     InvalidGrant,
@@ -128,19 +129,65 @@ class Sending:
         """
         share, ruling = await self._intend(offer)
         entry = self._entry(Errand.SHARE, share)
+        held = share.state is SentState.HELD
 
         def record(connection: Connection) -> None:
             self._state.sent.add(connection, share)
-            outbox.add(connection, entry)
+            if not held:
+                outbox.add(connection, entry)
             if along:
                 along(connection, share)
 
-        deed = replace(self._deed("sent.created", share), decision=ruling.id)
+        deed = replace(
+            self._deed("sent.created", share),
+            outcome=ruling.verdict.outcome.word,
+            decision=ruling.id,
+        )
         await self._others.audit.write(record, lambda _: deed)
         await self._others.registry.note(share.receiving_server, ProviderSource.DIRECT)
         event("share.created", provider_id=share.provider_id, server=share.receiving_server)
-        await self._outbox.attempt(entry.id)
+        if not held:
+            await self._outbox.attempt(entry.id)
         return await self.by_id(share.provider_id)
+
+    async def held(self) -> list[SentShare]:
+        """What the operator has to look at before anybody is told of it, the newest first."""
+        return [one for one in await self.all() if one.state is SentState.HELD]
+
+    async def release(self, provider_id: str) -> SentShare:
+        """The operator lets a Share go that was held for review. Raises NotFound, Conflict."""
+        share = await self.by_id(provider_id)
+        if share.expiration_at is not None and share.expiration_at <= self._clock():
+            raise Conflict("the share has expired")
+        entry = self._entry(Errand.SHARE, share)
+
+        def record(connection: Connection) -> bool:
+            held = (SentState.HELD,)
+            if not self._state.sent.move(connection, provider_id, SentState.PENDING, out_of=held):
+                return False
+            outbox.add(connection, entry)
+            return True
+
+        deed = self._deed("sent.released", share)
+        if not await self._others.audit.write(record, lambda done: deed if done else None):
+            raise Conflict(f"the share is {share.state.value}, not held")
+        await self._outbox.attempt(entry.id)
+        return await self.by_id(provider_id)
+
+    async def turn_down(self, provider_id: str) -> SentShare:
+        """The operator does not let a Share go that was held; its owner sees it as refused."""
+        share = await self.by_id(provider_id)
+        move = partial(
+            self._state.sent.move,
+            provider_id=provider_id,
+            state=SentState.REFUSED,
+            out_of=(SentState.HELD,),
+            reason="the operator of this server did not approve it",
+        )
+        deed = self._deed("sent.turned-down", share)
+        if not await self._others.audit.write(move, lambda done: deed if done else None):
+            raise Conflict(f"the share is {share.state.value}, not held")
+        return await self.by_id(provider_id)
 
     async def _intend(self, offer: Offer) -> tuple[SentShare, Ruling]:
         """The Share within the limits of policy, and what that has decided."""
@@ -188,6 +235,7 @@ class Sending:
             permissions=share.permissions - ({Permission.WRITE} if limits.read_only else set()),
             expiration_at=limits.expiration(share.expiration_at, now),
             must_exchange_token=limits.must_exchange or share.must_exchange_token,
+            state=SentState.HELD if ruling.held else share.state,
         )
         return limited, ruling
 
@@ -253,6 +301,9 @@ class Sending:
         """
 
         def record(connection: Connection) -> tuple[bool, bool]:
+            held = (SentState.HELD,)
+            if self._state.sent.move(connection, share.provider_id, state, out_of=held):
+                return True, False
             opens = tuple(state for state in SentState if state.opens)
             if not self._state.sent.move(connection, share.provider_id, state, out_of=opens):
                 return False, False

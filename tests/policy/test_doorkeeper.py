@@ -103,9 +103,11 @@ def test_the_groups_of_a_user_are_the_policys():
         found.admit(facts("share-out", "a.example", user="bob"))
 
 
-def test_only_an_offered_share_is_held_everything_else_waits_outside():
+def test_shares_are_held_either_way_everything_else_waits_outside():
     found = keeper(rules=({"who": "a.example", "then": "quarantine"},))
-    found.admit_provider(authority("a.example"), Action.SHARE_IN)
-    assert not found.admit(facts("share-in", "a.example")).verdict.allowed
-    with pytest.raises(Refused):
-        found.admit(facts("share-out", "a.example"))
+    for action in (Action.SHARE_IN, Action.SHARE_OUT):
+        found.admit_provider(authority("a.example"), action)
+        assert found.admit(facts(action.value, "a.example")).held
+    for action in (Action.INVITE, Action.REQUEST):
+        with pytest.raises(Refused):
+            found.admit(facts(action.value, "a.example"))

@@ -19,6 +19,7 @@ STATES = {
     SentState.REFUSED: N_("not delivered"),
     SentState.REVOKED: N_("withdrawn"),
     SentState.EXPIRED: N_("expired"),
+    SentState.HELD: N_("waits for approval"),
 }
 
 

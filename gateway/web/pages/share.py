@@ -63,10 +63,12 @@ def share(
             return await again(view, entered, max(error.status, 400), error.message)
         if made.state is SentState.REFUSED:
             return await again(view, entered, 422, made.reason)
-        said = (
-            view.gettext("%(who)s has been offered %(what)s.")
-            if made.state is SentState.SENT
-            else view.gettext("%(who)s will be offered %(what)s as soon as their server answers.")
+        said = {
+            SentState.SENT: view.gettext("%(who)s has been offered %(what)s."),
+            SentState.HELD: view.gettext("%(what)s waits for the operator of this server."),
+        }.get(
+            made.state,
+            view.gettext("%(who)s will be offered %(what)s as soon as their server answers."),
         )
         view.say(said % {"who": made.share_with, "what": made.name})
         return view.redirect(f"/sent/share?id={made.provider_id}")
