@@ -16,13 +16,13 @@ from gateway.addresses import PrivateRoute, PrivateRoutes
 from gateway.config import Config
 from gateway.dav.locks import LockSeal
 from gateway.dav.target import split_url
-from gateway.errors import Unavailable
+from gateway.errors import GatewayError, Unavailable
 from gateway.logs import event
 from gateway.mail import Mail
 from gateway.model import Authority, Decision
 from gateway.ocm.address import authority
 from gateway.policy import sources
-from gateway.policy.audit import Audit
+from gateway.policy.audit import DENY, Audit
 from gateway.policy.doorkeeper import Doorkeeper
 from gateway.policy.ledger import Ledger
 from gateway.policy.live import Live
@@ -243,6 +243,12 @@ def _enter(audit: Audit, ours: Authority, decision: Decision) -> None:
         audit.refuse(deed, decision.rule)
 
 
+def _enter_unproven(audit: Audit, claimed: Authority, error: GatewayError) -> None:
+    """Have a message entered that came in a server's name and was not proven to be its."""
+    deed = audit.deed("signature.refused", outcome=DENY, provider=claimed, reason=error.explanation)
+    audit.refuse(deed, error.message)
+
+
 def place_of(state: config.State) -> Path | PostgresAddress:
     """Where the database is."""
     if not state.shared:
@@ -324,6 +330,7 @@ def _others(
         excused=dialects,
         counted=partial(rates.count, "provider"),
         heard=outbox.heard,
+        refused=partial(_enter_unproven, audit),
     )
     return Others(keeper, discoveries, identity, client, guarded, dialects, registry, audit)
 

@@ -10,6 +10,7 @@ RFC 9421, with no less (`registry.py` keeps that; `peers reset` forgets it).
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from typing import Protocol
 
@@ -71,9 +72,11 @@ class Identity:
         excused: Excuses,
         counted: Callable[[Authority], None],
         heard: Callable[[Authority], None],
+        refused: Callable[[Authority, GatewayError], None],
     ) -> None:
         """`excused` knows whom the operator takes unsigned. `counted` is asked about each server
-        that has proven itself and raises TooMany; `heard` is told of those that were taken."""
+        that has proven itself and raises TooMany; `heard` is told of those that were taken,
+        `refused` of what came in a server's name and was not proven to be its."""
         self._keys = keys
         self._registry = registry
         self._database = database
@@ -83,6 +86,7 @@ class Identity:
         self._excused = excused
         self._counted = counted
         self._heard = heard
+        self._refused = refused
 
     async def authenticate(
         self, message: Message, expected: Authority, *, required: bool = False
@@ -132,7 +136,7 @@ class Identity:
         None without one, for a server that may come so and never signs; `excused` says that it
         may, whatever the configuration says of it otherwise.
         """
-        with _counted():
+        with _counted(partial(self._refused, expected)):
             if signature is None:
                 await self._tolerate(expected, excused=excused)
                 return None
@@ -231,15 +235,17 @@ def claimed(signature: Signature | None) -> Authority | None:
 
 
 @contextmanager
-def _counted() -> Iterator[None]:
-    """Count what is refused inside the block, by its reason."""
+def _counted(told: Callable[[GatewayError], None] = lambda _: None) -> Iterator[None]:
+    """Count what is refused inside the block, by its reason; `told` hears of it, too."""
     try:
         yield
     except BadSignature as error:
         metrics.signatures.labels(result="refused", reason=error.reason).inc()
+        told(error)
         raise
-    except Unsigned:
+    except Unsigned as error:
         metrics.signatures.labels(result="refused", reason="unsigned").inc()
+        told(error)
         raise
 
 

@@ -9,6 +9,7 @@ from gateway.errors import Unavailable
 from gateway.store import audit, facts
 from gateway.store.audit import Wanted
 from tests.pair import eventually
+from tests.peer import ed25519_key
 from tests.sharing.stage import (
     address,
     counts,
@@ -101,3 +102,13 @@ async def test_refused_exchanges_are_entered_without_the_code(gateway, peer):
     _, count = await entries(gateway, "token.refused")
     assert count.deed.reason.startswith("2 more")
     assert "guess" not in repr(await entries(gateway))
+
+
+async def test_what_comes_in_a_servers_name_unproven_is_entered(gateway, peer):
+    await send_share(peer, gateway)
+    genuine, peer.key = peer.key, ed25519_key(peer.key.kid)
+    refused = await peer.post(shares_of(gateway), peer.share(address(gateway)))
+    peer.key = genuine
+    assert refused.status == 401
+    [entry] = await eventually(lambda: entries(gateway, "signature.refused"))
+    assert (entry.deed.outcome, entry.deed.provider) == ("deny", peer.authority)
