@@ -130,6 +130,7 @@ class Serving:
         task = asyncio.create_task(_finish(relieved, over))
         self._relieved.add(task)
         task.add_done_callback(self._relieved.discard)
+        await asyncio.sleep(0)  # a task that is cancelled before it begins would close nothing
 
     def _tell(self, changes: list[tuple[settings.Setting, settings.Setting]]) -> None:
         self.reading.faults = ()

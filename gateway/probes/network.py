@@ -1,6 +1,7 @@
 """Name, connection, TLS: what lies below HTTP, each apart. The address guard holds here too."""
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -171,4 +172,6 @@ def _issuer(certificate: x509.Certificate) -> str:
 def _said(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer in {SECONDS} seconds"
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)  # asyncio's own text names the address once more
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

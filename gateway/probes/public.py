@@ -54,11 +54,11 @@ def _keys(look: Look, ring: Ring) -> Finding:
     wanted = {key.verification_key().thumbprint for key in ring.published}
     if seen != wanted:
         return failed(
-            "public.keys",
+            "public.published",
             "the keys seen outside are not those of this gateway",
             "A cache in front keeps an old key set, or another gateway with another state answers.",
         )
-    return ok("public.keys", f"{len(wanted)} of ours, as others have to see them")
+    return ok("public.published", f"{len(wanted)} of ours, as others have to see them")
 
 
 def _older(page: Page, ours: Ours) -> Finding:

@@ -255,6 +255,7 @@ async def test_the_doctor_finds_a_gateway_that_is_well_and_looks_from_outside(ga
         "storage.passwords",
         "public.identity",
         "public.keys",
+        "public.published",
         "public.legacy",
         "public.proxy",
         "public.management",
@@ -270,7 +271,7 @@ async def test_the_doctor_sees_that_another_gateway_answers_under_our_name(
     data["state"] = {"folder": str(tmp_path / "b")}
     told = results(await examining.doctor(config.parse(data)))
     assert told["public.identity"] == "failed"
-    assert told["public.keys"] == "failed"
+    assert told["public.published"] == "failed"
 
 
 async def test_a_storage_that_is_gone_or_refuses_us_is_told(tmp_path, storage):
