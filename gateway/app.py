@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -109,6 +109,7 @@ Clock = Callable[[], int]
 
 _SWEEP_SECONDS = 600
 _DRAIN_SECONDS = 30
+_REST_SECONDS = 1.0
 _LINGER_SECONDS = 2.0
 """How long an upload that was refused is still read, so that its client sees why."""
 _IDLE_SECONDS = 150
@@ -615,14 +616,14 @@ def shift_of(gateway: Gateway, reading: Reading) -> Shift:
 async def running_errands(gateway: Gateway, shift: Shift) -> AsyncIterator[None]:
     """What is done unasked, in the name of the present settings."""
     async with _tasks(
-        gateway.outbox.work(),
-        gateway.newsroom.work(),
-        gateway.stream.work(),
-        gateway.directories.work(),
-        gateway.probing.work(),
-        gateway.sweeping.work(),
-        _sweep(gateway),
-        shift.turnstile.watch(),
+        gateway.outbox.work,
+        gateway.newsroom.work,
+        gateway.stream.work,
+        gateway.directories.work,
+        gateway.probing.work,
+        gateway.sweeping.work,
+        partial(_sweep, gateway),
+        shift.turnstile.watch,
     ):
         yield
 
@@ -632,11 +633,11 @@ async def attentive(gateway: Gateway) -> AsyncIterator[None]:
     """What has to go on as long as any request is answered with these parts."""
     try:
         async with _tasks(
-            gateway.ledger.work(),
-            gateway.accesses.work(),
-            gateway.live.work(),
-            _follow(gateway),
-            gateway.others.registry.work(),
+            gateway.ledger.work,
+            gateway.accesses.work,
+            gateway.live.work,
+            partial(_follow, gateway),
+            gateway.others.registry.work,
         ):
             yield
     finally:
@@ -645,8 +646,8 @@ async def attentive(gateway: Gateway) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _tasks(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    tasks = [asyncio.create_task(one) for one in work]
+async def _tasks(*works: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(_lasting(work)) for work in works]
     try:
         yield
     finally:
@@ -702,6 +703,16 @@ async def listening(gateway: Gateway, *, shared_port: bool = False) -> AsyncIter
         answering(gateway.settings, front, reading, shared_port=shared_port),
     ):
         yield
+
+
+async def _lasting(work: Callable[[], Awaitable[None]]) -> None:
+    """Work in the background: a fault of ours in it is told, and it begins anew."""
+    while True:
+        try:
+            return await work()
+        except Exception as error:
+            event("work.fault", level="error", exc_info=error)
+        await asyncio.sleep(_REST_SECONDS)
 
 
 async def _follow(gateway: Gateway) -> None:

@@ -9,7 +9,7 @@
       ProviderFailed 502 . ProviderRefused 502 . ProviderTimeout 504            the other server's
       BackendFailed 502 . CredentialRefused 502                                 our storage's
       BackendUnavailable 503 . BackendTimeout 504
-      Unavailable 503                                                           ours
+      Unavailable 503 . NoRoom 507                                              ours
 
 An error says what happened in words for the person who gets it, and carries the status it
 usually has. The face renders it; nothing below `web/` builds a response. `detail` is for the
@@ -236,3 +236,10 @@ class Unavailable(GatewayError):
 
     status = 503
     code = "UNAVAILABLE"
+
+
+class NoRoom(GatewayError):
+    """There is no room on our disk for what has to be kept there for a while."""
+
+    status = 507
+    code = "NO_ROOM"

@@ -9,8 +9,10 @@ ended.
 import asyncio
 import secrets
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import IO
 
 from multidict import CIMultiDict
 
@@ -21,7 +23,7 @@ from gateway.dav.client import Exchange, Reply, to_the_end, turn
 from gateway.dav.message import DavAnswer, failure
 from gateway.dav.target import aside
 from gateway.dav.writing import fails_precondition, sent_headers
-from gateway.errors import BackendFailed, GatewayError, Malformed, WrongMethod
+from gateway.errors import BackendFailed, GatewayError, Malformed, NoRoom, WrongMethod
 from gateway.upstream.sending import Poured
 
 EMULATED = ("If-Match", "If-None-Match")
@@ -61,12 +63,14 @@ async def _put_straight(exchange: Exchange, sent: CIMultiDict[str]) -> DavAnswer
 async def _measured(exchange: Exchange) -> Exchange:
     """The same upload with a length: kept in a file until it is whole, for a storage that wants to
     know the length first."""
-    file = await asyncio.to_thread(tempfile.TemporaryFile)
+    with _room():
+        file: IO[bytes] = await asyncio.to_thread(_temporary)
     exchange.stack.callback(file.close)
     body, length = exchange.request.body, 0
     if body is not None and not isinstance(body, Poured):
         async for chunk in body:
-            length += await asyncio.to_thread(file.write, chunk)
+            with _room():
+                length += await asyncio.to_thread(_write, file, chunk)
     file.seek(0)
 
     async def again() -> AsyncIterator[bytes]:
@@ -74,6 +78,26 @@ async def _measured(exchange: Exchange) -> Exchange:
             yield piece
 
     return replace(exchange, request=replace(exchange.request, body=again(), content_length=length))
+
+
+def _temporary() -> IO[bytes]:
+    return tempfile.TemporaryFile(buffering=0)
+
+
+def _write(file: IO[bytes], chunk: bytes) -> int:
+    left = memoryview(chunk)
+    while left:
+        left = left[file.write(left) :]
+    return len(chunk)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """A temporary file that cannot be written is NoRoom."""
+    try:
+        yield
+    except OSError as error:
+        raise NoRoom("there is no room to keep the upload", detail=str(error)) from error
 
 
 def _drop(sent: CIMultiDict[str], names: tuple[str, ...]) -> None:

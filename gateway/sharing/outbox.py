@@ -128,7 +128,6 @@ class Outbox:
             while True:
                 self._waiting = await self._pending()
                 if self._waiting:
-                    await self._hurry()
                     await self._start_due()
                 try:
                     async with asyncio.timeout(_POLL_SECONDS):
@@ -143,13 +142,15 @@ class Outbox:
 
     async def _hurry(self) -> None:
         while self._spoke:
-            provider = self._spoke.pop()
+            provider = next(iter(self._spoke))
             await self._state.database.write(
                 partial(outbox.hurry, provider=provider, now=self._clock())
             )
+            self._spoke.discard(provider)
 
     async def _start_due(self) -> None:
         try:
+            await self._hurry()
             while len(self._busy) < _AT_ONCE and (entry := await self._claim()):
                 task = asyncio.create_task(self._run(entry))
                 self._busy[entry.provider] = task

@@ -29,8 +29,11 @@ class Database(ABC):
     """The open database. Close it when done.
 
     `read` and `write` raise Unavailable when the database is locked, full or gone, and pass the
-    errors of the work itself through after rolling back.
+    errors of the work itself through after rolling back. `failing`: the last write was Unavailable,
+    so that it is worth finding out whether the next one will be.
     """
+
+    failing = False
 
     @abstractmethod
     async def read(self, work: Work[Result]) -> Result:

@@ -1,11 +1,17 @@
 """Single facts about the state itself, by name."""
 
+<<<<<<< HEAD
 from sqlalchemy import Connection
+=======
+from sqlalchemy import Connection, delete, insert, select, update
+>>>>>>> 9b25399 (What the gateway leans on may break: a clear answer, readiness off, nothing lost, back by itself)
 
 from gateway.errors import Unavailable
 from gateway.store.vault import Vault
 
 _KEY_CHECK = "key check"
+_TRIAL = "trial"
+_TRIAL_BYTES = 256 * 1024
 
 # In the driver's own words: the end of the audit trail is a fact, read and put for each entry, and
 # composing these costs more than they do.
@@ -30,6 +36,12 @@ def find(connection: Connection, name: str) -> str | None:
 def put(connection: Connection, name: str, value: str) -> None:
     """Keep a fact, in place of what was known under its name."""
     connection.exec_driver_sql(_PUT[connection.dialect.name], (name, value))
+
+
+def try_out(connection: Connection) -> None:
+    """Write something of a size that a full disk does not take, and leave nothing of it."""
+    put(connection, _TRIAL, "." * _TRIAL_BYTES)
+    connection.execute(delete(facts).where(facts.c.name == _TRIAL))
 
 
 def has_key(connection: Connection) -> bool:

@@ -19,7 +19,7 @@ import asyncpg
 from sqlalchemy import Connection, exc
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from gateway.errors import GatewayError, Malformed
+from gateway.errors import GatewayError, Malformed, Unavailable
 from gateway.store.database import Database, Result, Work, unavailable, upgrade
 from gateway.store.place import STATEMENT_SECONDS, PostgresAddress
 
@@ -64,7 +64,14 @@ class Postgres(Database):
         do not drop what they remember for it.
         """
         around = (f"NOTIFY {CHANNEL}",) if on_disk else ("SET LOCAL synchronous_commit = off",)
-        return await self._shielded(self._persist(self._writing, work, around, self._written))
+        try:
+            writing = self._persist(self._writing, work, around, self._written)
+            result = await self._shielded(writing)
+        except Unavailable:
+            self.failing = True
+            raise
+        self.failing = False
+        return result
 
     async def migrate(self) -> None:
         """Bring the tables to the newest form, one replica at a time; quick when they are."""

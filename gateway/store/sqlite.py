@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.pool import StaticPool
 
+from gateway.errors import Unavailable
 from gateway.store.database import Database, Result, Work, unavailable, upgrade
 
 _WAIT_SECONDS = 15
@@ -29,6 +30,8 @@ class Sqlite(Database):
     def __init__(self, file: Path, written: Callable[[], None] = lambda: None) -> None:
         """`written` is told of each commit, before the writer hears of it."""
         self._written = written
+        self._file = file
+        self._inode = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
         self._engine = engine_of(file)
         self._connection: Connection | None = None
@@ -41,7 +44,15 @@ class Sqlite(Database):
     async def write(self, work: Work[Result], *, on_disk: bool = True) -> Result:
         """Run `work` in a transaction of its own; committed to disk when this returns."""
         level = "FULL" if on_disk else "NORMAL"
-        return await self._run(self._transact, "BEGIN IMMEDIATE", work, self._written, level)
+        try:
+            result: Result = await self._run(
+                self._transact, "BEGIN IMMEDIATE", work, self._written, level
+            )
+        except Unavailable:
+            self.failing = True
+            raise
+        self.failing = False
+        return result
 
     async def migrate(self) -> None:
         """Bring the tables to the newest form; quick when they are."""
@@ -58,8 +69,15 @@ class Sqlite(Database):
         self._engine.dispose()
 
     async def _run(self, call: Callable[..., Result], *arguments: Any) -> Result:
-        loop = asyncio.get_running_loop()
-        return await asyncio.shield(loop.run_in_executor(self._thread, call, *arguments))
+        loop, deadline = asyncio.get_running_loop(), time.monotonic() + _WAIT_SECONDS
+
+        def in_time() -> Result:
+            # Behind a lock everybody would wait for those before them, each for their own time.
+            if time.monotonic() > deadline and call == self._transact:
+                raise Unavailable("the database is busy", retry_after=5)
+            return call(*arguments)
+
+        return await asyncio.shield(loop.run_in_executor(self._thread, in_time))
 
     def _transact(
         self,
@@ -70,6 +88,7 @@ class Sqlite(Database):
     ) -> Result:
         try:
             connection = self._connected()
+            self._stay()
             if level and level != self._level:
                 driver: Any = connection.connection.driver_connection
                 driver.execute(f"PRAGMA synchronous={level}")
@@ -86,7 +105,22 @@ class Sqlite(Database):
         """The one connection: making another for each transaction costs as much as a statement."""
         if self._connection is None:
             self._connection = self._engine.connect()
+            self._inode = self._file.stat().st_ino
         return self._connection
+
+    def _stay(self) -> None:
+        """Raises Unavailable when the file is not the one that is open: what is written to a file
+        that was deleted, or replaced by a backup, is lost with the process."""
+        try:
+            same = self._file.stat().st_ino == self._inode
+        except OSError:
+            same = False
+        if not same:
+            raise Unavailable(
+                "the database does not answer",
+                detail=f"{self._file} was moved, deleted or replaced; put it back, or restart",
+                retry_after=30,
+            )
 
 
 def engine_of(file: Path) -> Engine:

@@ -1,5 +1,6 @@
 """The management listener: is it alive, is it ready, how does it do. Never open to the world."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -9,21 +10,23 @@ from gateway.errors import GatewayError
 from gateway.metrics import exposition
 from gateway.policy.explaining import decision
 from gateway.settings import Reading
-from gateway.store import outbox
+from gateway.store import facts, outbox
 from gateway.web.front import Front
 from gateway.web.pages.operator import ADDRESSES, OperatorPages
 from gateway.web.requests import json_response
 from gateway.web.static import Static
 
 _MOST_FAULTS = 20
+_PATIENCE_SECONDS = 5
+"""Who probes gives up after some seconds; it should hear what is missing before that."""
 
 
 def management_app(front: Front, reading: Reading) -> web.Application:
     """`/livez`: the process answers. `/startupz`: the public listener is open. `/metrics`.
 
-    `/readyz`: database and storage answer, and we are not leaving: then nothing new should be
-    sent here, while what runs is finished. This listener opens after the public one, so whoever
-    reaches it finds that open.
+    `/readyz`: the storage answers, the database does and takes writes again after one that failed,
+    and we are not leaving: then nothing new should be sent here, while what runs is finished. This
+    listener opens after the public one, so whoever reaches it finds that open.
 
     `/policy/decisions/{id}`: why something was decided. A configuration or policy that cannot be
     used leaves the gateway ready, with the older one, and is told of in `/readyz`. The rest are
@@ -60,19 +63,23 @@ def management_app(front: Front, reading: Reading) -> web.Application:
         return json_response(decision(found))
 
     async def database() -> str:
+        held = front.shift.desk.state.database
         try:
-            await front.shift.desk.state.database.read(outbox.depth)
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await (held.write(facts.try_out) if held.failing else held.read(outbox.depth))
+        except TimeoutError:
+            return "the database does not answer in time"
         except GatewayError as error:
             return error.explanation
         return "ok"
 
     async def storage_answers() -> str:
         try:
-            return (
-                "ok"
-                if await front.shift.desk.storage.healthy()
-                else "the storage does not answer properly"
-            )
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                healthy = await front.shift.desk.storage.healthy()
+            return "ok" if healthy else "the storage does not answer properly"
+        except TimeoutError:
+            return "the storage does not answer in time"
         except GatewayError as error:
             return error.explanation
 
