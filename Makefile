@@ -29,7 +29,7 @@ install = @set -eu; $(find_python); \
 # `make run` is content with what developers have installed, so that it never undoes it.
 ready = $(if $(wildcard $(VENV)/dev-ready),$(VENV)/dev-ready,$(VENV)/run-ready)
 
-.PHONY: help run setup servers format lint test bench chart image screenshots sbom lock clean
+.PHONY: help run setup servers format lint test bench kills chart image screenshots sbom lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ test: setup servers lint ## check everything: lint, then all tests against real 
 bench: setup ## measure how fast it is, beside nginx and HAProxy; writes docs/performance.md
 	@sh bench/setup.sh
 	@$(BIN)/python -m bench
+
+kills: setup ## kill -9 two hundred times under load; nothing promised may be lost
+	@OCM_KILLS=200 $(BIN)/python -m pytest -s tests/test_kills.py
 
 chart: setup ## make the chart's schema and page from its values and the configuration model
 	@$(BIN)/python helm/generate.py

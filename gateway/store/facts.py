@@ -1,12 +1,9 @@
 """Single facts about the state itself, by name."""
 
-<<<<<<< HEAD
-from sqlalchemy import Connection
-=======
-from sqlalchemy import Connection, delete, insert, select, update
->>>>>>> 9b25399 (What the gateway leans on may break: a clear answer, readiness off, nothing lost, back by itself)
+from sqlalchemy import Connection, delete
 
 from gateway.errors import Unavailable
+from gateway.store.tables import facts
 from gateway.store.vault import Vault
 
 _KEY_CHECK = "key check"
