@@ -29,7 +29,7 @@ install = @set -eu; $(find_python); \
 # `make run` is content with what developers have installed, so that it never undoes it.
 ready = $(if $(wildcard $(VENV)/dev-ready),$(VENV)/dev-ready,$(VENV)/run-ready)
 
-.PHONY: help run setup servers format lint test bench kills chart image screenshots sbom lock clean
+.PHONY: help run setup servers format lint test bench kills fuzz soak chart image screenshots sbom lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench: setup ## measure how fast it is, beside nginx and HAProxy; writes docs/pe
 
 kills: setup ## kill -9 two hundred times under load; nothing promised may be lost
 	@OCM_KILLS=200 $(BIN)/python -m pytest -s tests/test_kills.py
+
+fuzz: setup ## feed the parsers with hostile bytes for MINUTES (10)
+	@OCM_FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -s tests/fuzz
 
 chart: setup ## make the chart's schema and page from its values and the configuration model
 	@$(BIN)/python helm/generate.py

@@ -152,7 +152,7 @@ def split(token: str) -> tuple[str, bytes, bytes]:
 
     Raises Malformed for anything but a JWT as we make them. Proves nothing.
     """
-    parts = token.split(".") if len(token) <= _LONGEST_TOKEN else []
+    parts = token.split(".") if len(token) <= _LONGEST_TOKEN and token.isascii() else []
     if len(parts) != 3:
         raise Malformed("not an access token")
     header = json.load_object(base64url.decode(parts[0]))
