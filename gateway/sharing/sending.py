@@ -124,8 +124,9 @@ class Sending:
         `along` is recorded in the same transaction; what it raises undoes all of it.
 
         The Share comes back as it stands after the first attempt: sent, refused with a reason, or
-        pending while its delivery is retried. Raises Malformed, NotFound, Refused, Unsupported for
-        what cannot be shared at all, and the storage's errors; nothing is kept then.
+        pending while its delivery is retried, with what went wrong as its reason. Raises Malformed,
+        NotFound, Refused, Unsupported for what cannot be shared at all, and the storage's errors;
+        nothing is kept then.
         """
         share, ruling = await self._intend(offer)
         entry = self._entry(Errand.SHARE, share)
@@ -148,7 +149,11 @@ class Sending:
         event("share.created", provider_id=share.provider_id, server=share.receiving_server)
         if not held:
             await self._outbox.attempt(entry.id)
-        return await self.by_id(share.provider_id)
+        made = await self.by_id(share.provider_id)
+        waiting = await self._outbox.about(made.provider_id)
+        if made.state is SentState.PENDING and waiting:
+            return replace(made, reason=waiting[0].last_error)
+        return made
 
     async def held(self) -> list[SentShare]:
         """What the operator has to look at before anybody is told of it, the newest first."""

@@ -79,6 +79,8 @@ async def test_a_server_at_neither_place_gets_nothing_and_the_reason_is_kept(gat
     assert peer.requests("POST") == []
     [entry] = await gateway.outbox.about(share.provider_id)
     assert "404" in entry.last_error
+    assert share.state is SentState.PENDING
+    assert share.reason == entry.last_error
 
 
 @pytest.mark.conforms("OCM-5.2-07", "OCM-17.3-02")
