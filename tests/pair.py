@@ -25,7 +25,7 @@ from gateway import config
 from gateway.app import Gateway, listening, open_gateway
 from tests.servers import PASSWORD, USERNAME, Storage, free_port
 
-START_SECONDS = 20
+START_SECONDS = 60
 
 
 def settings(

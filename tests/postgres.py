@@ -26,7 +26,7 @@ from gateway.store.postgres import Postgres
 from tests.servers import free_port
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parts[-2])
-START_SECONDS = 30
+START_SECONDS = 60
 PASSWORD = "the-databases-own-secret"
 TEMPLATE = "migrated"
 _CONFIGURATION = """

@@ -39,7 +39,7 @@ USERNAME = "gateway"
 PASSWORD = "the-gateways-own-secret"
 USERS = {"alice": "alice-password", "bob": "bob-password"}
 
-START_SECONDS = 20
+START_SECONDS = 60
 STOP_SECONDS = 5
 APACHE_MODULES = Path("/usr/lib/apache2/modules")
 NGINX_DAV_EXT = Path("/usr/lib/nginx/modules/ngx_http_dav_ext_module.so")
