@@ -111,12 +111,16 @@ class Doorkeeper:
             at=facts.at or self._clock(),
         )
 
-    def admit_provider(self, provider: Authority, action: Action = Action.DISCOVER) -> None:
+    def admit_provider(
+        self, provider: Authority, action: Action = Action.DISCOVER, *, counts: bool = False
+    ) -> None:
         """Return unless nothing that may yet become known could allow this with that server.
 
-        Raises Refused. Asked first, before anything is fetched.
+        Raises Refused. Asked first, before anything is fetched. `counts`: it is the only question
+        about this message, which so counts towards the rate of its server; then TooMany too.
         """
-        self._admit_known((provider, action, "", self._caller()), Facts(action, provider))
+        key = (provider, action, "", self._caller())
+        self._admit_known(key, Facts(action, provider), counts=counts)
 
     def admit_share(
         self, provider: Authority, action: Action, share: str, facts: Callable[[], Facts]
@@ -131,7 +135,7 @@ class Doorkeeper:
             self._registry.standing(provider) is Standing.BLOCKED
         )
         if verdict is None or blocked or not verdict.allowed or verdict.limits.rate_per_minute:
-            return self._admit_known(key, facts())
+            return self._admit_known(key, facts(), counts=True)
         metrics.count_verdict("allow", verdict.kind)
         return verdict.limits
 
@@ -167,7 +171,7 @@ class Doorkeeper:
         self._count_rate(several[0].provider, first.verdict, first.id)
         return admitted
 
-    def _admit_known(self, key: _Key, facts: Facts) -> Limits:
+    def _admit_known(self, key: _Key, facts: Facts, *, counts: bool) -> Limits:
         verdict = None if self._in_force.policy.timed else self._known.get(key)
         if verdict is None or self._blocked(facts.provider):
             facts = self.completed(facts)
@@ -179,7 +183,8 @@ class Doorkeeper:
         metrics.count_verdict(verdict.outcome.word, verdict.kind)
         if not verdict.allowed and not _holds(verdict, facts):
             raise refusal(Ruling(self._once(key, facts, verdict), verdict))
-        self._count_rate(facts.provider, verdict, "")
+        if counts:
+            self._count_rate(facts.provider, verdict, "")
         return verdict.limits
 
     def _once(self, key: _Key, facts: Facts, verdict: Verdict) -> str:

@@ -16,6 +16,7 @@ from gateway.model import Errand, OutboxEntry, ReceivedShare, SentRequest, SentR
 from gateway.ocm import requests as wire
 from gateway.ocm.address import parse_address
 from gateway.ocm.requests import ShareRequest
+from gateway.policy.facts import Action
 from gateway.sharing import notices
 from gateway.sharing.others import Others, expect_success
 from gateway.sharing.ours import Ours
@@ -65,7 +66,7 @@ class Asking:
             raise Malformed(f"{address} is a user of this server; OCM is for other servers")
         wire.parse(wire.encode(ShareRequest(address, self._ours.address(user), share)))
         provider = address.authority
-        self._others.doorkeeper.admit_provider(provider)
+        self._others.doorkeeper.admit_provider(provider, Action.REQUEST)
         now = self._clock()
         request = SentRequest(str(uuid.uuid4()), user, str(address), provider, share, now)
         entry = notices.entry(Errand.REQUEST, request.id, provider, now)
@@ -96,7 +97,7 @@ class Asking:
     async def _carry(self, entry: OutboxEntry) -> None:
         request = await self.by_id(entry.share)
         provider = request.provider
-        self._others.doorkeeper.admit_provider(provider)
+        self._others.doorkeeper.admit_provider(provider, Action.REQUEST)
         discovery = await self._others.discoveries.discover(provider)
         asked = ShareRequest(
             parse_address(request.owner), self._ours.address(request.user), request.share

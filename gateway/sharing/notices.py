@@ -119,7 +119,7 @@ async def authenticate(
 
     Raises Refused for another server, or one that we deny; Unsigned, BadSignature.
     """
-    others.doorkeeper.admit_provider(expected, Action.NOTIFICATION)
+    others.doorkeeper.admit_provider(expected, Action.NOTIFICATION, counts=True)
     try:
         return await others.identity.prove(signature, expected)
     except BadSignature as error:

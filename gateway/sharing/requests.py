@@ -30,6 +30,7 @@ from gateway.logs import event
 from gateway.model import ContactSource, Permission, Request, RequestState, SentShare
 from gateway.ocm.address import Address
 from gateway.ocm.requests import ShareRequest
+from gateway.policy.facts import Action
 from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
 from gateway.sharing.parties import Parties
@@ -87,7 +88,7 @@ class Requests:
         if not self._ours.takes_requests:
             raise Unsupported("requests for shares are not supported")
         provider = asked.share_with.authority
-        self._others.doorkeeper.admit_provider(provider)
+        self._others.doorkeeper.admit_provider(provider, Action.REQUEST, counts=True)
         await self._others.identity.authenticate(message, provider, required=True)
         if asked.owner.authority != self._ours.authority:
             raise Malformed(

@@ -274,7 +274,9 @@ class Visiting:
                 partial(self._state.received.by_id, share_id=share_id)
             )
             self._admit(share)
-        except (Refused, NotFound, TooMany):
+        except TooMany:  # a rate is of what begins
+            return self._opens(share)
+        except (Refused, NotFound):
             return False
         return self._opens(share)
 
