@@ -9,6 +9,7 @@ from gateway.sharing.contacts import Contacts
 from gateway.sharing.inviting import Inviting
 from gateway.sharing.messages import qr_address
 from gateway.web.languages import N_
+from gateway.web.pages.listing import cut
 from gateway.web.pages.share import end_of_day
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
@@ -26,7 +27,8 @@ def contacts(pages: Pages, book: Contacts, inviting: Inviting) -> Routes:
     async def get_contacts(view: View) -> web.StreamResponse:
         wanted = view.query("q")
         found = await book.all(view.user.name, search=wanted)
-        return view.render("contacts.html", contacts=found, q=wanted)
+        part = cut(found, view.query("page"), "", lambda one: one.shown_as)
+        return view.render("contacts.html", part=part, q=wanted)
 
     async def post_contact(view: View) -> web.StreamResponse:
         name, one = view.user.name, view.field("id")

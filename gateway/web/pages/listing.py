@@ -1,7 +1,8 @@
 """What pages that show folders have in common: paths in addresses, crumbs, parts of long lists."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 from urllib.parse import quote
 
 from gateway.dav.target import check_name
@@ -9,14 +10,19 @@ from gateway.errors import Malformed
 from gateway.sharing.files import Item
 
 PAGE_SIZE = 200
+CARDS = 50
+"""How many lines of a folder, or cards of anything else, are one part."""
 _DEEPEST = 100
 
 
+Thing = TypeVar("Thing")
+
+
 @dataclass(frozen=True, slots=True)
-class Part:
+class Part(Generic[Thing]):
     """One part of a long list. `number` counts from 1; `found` is how many there are in all."""
 
-    items: list[Item]
+    items: Sequence[Thing]
     number: int
     last: int
     found: int
@@ -42,10 +48,21 @@ def crumbs(path: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(path[at], query_of(path[: at + 1])) for at in range(len(path))]
 
 
-def part_of(items: list[Item], number: str, wanted: str) -> Part:
+def part_of(items: Sequence[Item], number: str, wanted: str) -> Part[Item]:
     """The part of that number of the items whose names hold `wanted`, in any case."""
+    return cut(items, number, wanted, lambda item: item.name, PAGE_SIZE)
+
+
+def cut(
+    things: Sequence[Thing],
+    number: str,
+    wanted: str,
+    called: Callable[[Thing], str],
+    size: int = CARDS,
+) -> Part[Thing]:
+    """The part of that number of what is called something that holds `wanted`, in any case."""
     if wanted:
-        items = [item for item in items if wanted.casefold() in item.name.casefold()]
-    last = max(1, -(-len(items) // PAGE_SIZE))
-    at = min(max(int(number), 1), last) if number.isascii() and number.isdigit() else 1
-    return Part(items[(at - 1) * PAGE_SIZE : at * PAGE_SIZE], at, last, len(items))
+        things = [one for one in things if wanted.casefold() in called(one).casefold()]
+    last = max(1, -(-len(things) // size))
+    at = min(max(int(number[:9]), 1), last) if number.isascii() and number.isdigit() else 1
+    return Part(things[(at - 1) * size : at * size], at, last, len(things))

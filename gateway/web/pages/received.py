@@ -10,6 +10,7 @@ from gateway.sharing.visiting import Visiting
 from gateway.web.bodies import Bodies
 from gateway.web.languages import N_
 from gateway.web.pages.files import Tree
+from gateway.web.pages.listing import CARDS, cut
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
 
@@ -32,8 +33,15 @@ def received(
         return view.render(
             "received.html",
             new=[one for one in shown if one.state is ReceivedState.PENDING],
-            mine=[one for one in shown if one.taken],
-            hidden=[one for one in everything if one.hidden],
+            most=CARDS,
+            mine=cut(
+                [one for one in shown if one.taken],
+                view.query("page"),
+                view.query("q"),
+                lambda one: f"{one.folder} {one.sender_display_name} {one.sender}",
+            ),
+            q=view.query("q"),
+            hidden=[one for one in everything if one.hidden][:CARDS],
             tree=tree,
         )
 

@@ -8,6 +8,7 @@ from gateway.sharing.accesses import Accesses
 from gateway.sharing.outbox import Outbox
 from gateway.sharing.sending import Sending
 from gateway.web.languages import N_
+from gateway.web.pages.listing import cut
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
 
@@ -35,10 +36,17 @@ def sent(pages: Pages, sending: Sending, outbox: Outbox, accesses: Accesses) -> 
 
     async def get_sent(view: View) -> web.StreamResponse:
         everything = await sending.all(view.user.name)
-        now = [one for one in everything if one.state.opens]
+        now = cut(
+            [one for one in everything if one.state.opens],
+            view.query("page"),
+            view.query("q"),
+            lambda one: f"{one.name} {one.share_with}",
+        )
         past = [one for one in everything if not one.state.opens][:100]
-        latest = await accesses.latest([one.provider_id for one in now])
-        return view.render("sent.html", now=now, past=past, states=STATES, latest=latest)
+        latest = await accesses.latest([one.provider_id for one in now.items])
+        return view.render(
+            "sent.html", now=now, past=past, states=STATES, latest=latest, q=view.query("q")
+        )
 
     async def get_share(view: View) -> web.StreamResponse:
         one = await sending.by_id(view.query("id"), owner=view.user.name)

@@ -16,6 +16,8 @@ from gateway.web.requests import json_response
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
 
+_MOST_OFFERED = 500
+"""Contacts that the field completes; any other is typed."""
 _FIELDS = ("with", "group", "rights", "until", "note", "more", "mfa", "exchange")
 _RIGHTS = {
     "view": frozenset({Permission.READ}),
@@ -39,7 +41,7 @@ def share(
             "path": path,
             "query_of": query_of,
             "item": item,
-            "contacts": await contacts.all(view.user.name),
+            "contacts": (await contacts.all(view.user.name))[:_MOST_OFFERED],
             "shared": await shared(view, path),
             "states": STATES,
             "today": datetime.now(UTC).date().isoformat(),
