@@ -18,6 +18,8 @@ _SECRET = ("authorization", "cookie", "password", "secret", "token", "code")
 
 REQUEST: ContextVar[str] = ContextVar("request", default="")
 """The id of the request that the current task answers; it stands in each of its events."""
+TRACE: ContextVar[str] = ContextVar("trace", default="")
+"""The `traceparent` (W3C Trace Context) of that request, if it brought one; it is passed on."""
 ADDRESS: ContextVar[str] = ContextVar("address", default="")
 """The network address that the request of the current task came from."""
 STRONG: ContextVar[bool | None] = ContextVar("strong", default=None)
@@ -85,6 +87,8 @@ class _Stderr:
 def _name_request(_: object, __: str, facts: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     if request := REQUEST.get():
         facts["request"] = request
+    if trace := TRACE.get():
+        facts["trace"] = trace.split("-")[1]
     return facts
 
 

@@ -28,6 +28,7 @@ from yarl import URL
 from gateway import __version__
 from gateway.addresses import PrivateRoutes, routable
 from gateway.errors import ProviderFailed, ProviderRefused, ProviderTimeout
+from gateway.logs import TRACE
 from gateway.model import Authority
 
 USER_AGENT = f"ocm-gateway/{__version__}"
@@ -92,6 +93,8 @@ class Transport:
         sent: CIMultiDict[str] = CIMultiDict(headers or {})
         sent.setdefault("User-Agent", USER_AGENT)
         sent.setdefault("Accept-Encoding", "identity")
+        if trace := TRACE.get():
+            sent["traceparent"] = trace
         timeout = aiohttp.ClientTimeout(
             total=total_seconds, sock_connect=10, sock_read=idle_seconds or _IDLE_SECONDS
         )

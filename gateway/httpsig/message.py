@@ -35,7 +35,7 @@ SKEW_SECONDS = 60
 _MOST_COMPONENTS = 40
 _SIGNED = ("@method", "@target-uri", "content-digest", "content-length", "date")
 _REPLACED = frozenset({"content-digest", "content-length", "date", "signature-input", "signature"})
-_FOLD = re.compile(r"[ \t]*\r?\n[ \t]+")
+_FOLD = re.compile(r"(?<![ \t])[ \t]*\r?\n[ \t]+")  # the first part keeps it linear
 
 
 class Profile(StrEnum):

@@ -25,6 +25,7 @@ from gateway.errors import (
     BackendUnavailable,
     GatewayError,
 )
+from gateway.logs import TRACE
 from gateway.upstream import head, sending
 from gateway.upstream.connection import Connection
 from gateway.upstream.origin import Origin, split
@@ -237,6 +238,8 @@ class Asking:
             fields.append(_USER_AGENT)
         if "Accept-Encoding" not in given:
             fields.append(_IDENTITY)
+        if (trace := TRACE.get()) and "traceparent" not in given:
+            fields.append(("traceparent", trace))
         announced = given.get("Content-Length")
         data = head.encode(self._method, target, fields)
         return data, None if announced is None else int(announced)

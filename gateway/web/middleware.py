@@ -6,9 +6,10 @@ manner: JSON for the OCM API, OAuth's words for the token endpoint, DAV:error fo
 
 import ipaddress
 import itertools
+import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -28,7 +29,7 @@ from gateway.errors import (
     Unauthorized,
     WrongMethod,
 )
-from gateway.logs import ADDRESS, REQUEST, STRONG, event, writes
+from gateway.logs import ADDRESS, REQUEST, STRONG, TRACE, event, writes
 from gateway.rates import network_of
 from gateway.web.requests import Written, json_response, no_store
 from gateway.web.turnstile import Kind, Turnstile
@@ -38,6 +39,9 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 SERVER = "ocm-gateway"
 _KNOWN_METHODS = frozenset({"POST", *READING, *WRITING})
 
+
+# W3C Trace Context 3.2, version 00; neither id may be all zeros.
+_TRACE = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 _PROCESS = secrets.token_hex(5)
 _COUNT = itertools.count(1)
@@ -127,6 +131,13 @@ def within(
     return any(ip in network for network in networks)
 
 
+def trace_of(lines: Sequence[str]) -> str:
+    """The trace that a caller takes part in; empty when it names none, or not properly."""
+    if len(lines) != 1 or not _TRACE.fullmatch(lines[0]):
+        return ""
+    return lines[0]
+
+
 def around(settings: Config, handler: Handler, turnstile: Turnstile) -> Handler:
     """The handler with everything around it that each request of the public listener gets."""
     trusted = settings.public.trusted_proxies
@@ -146,6 +157,7 @@ def around(settings: Config, handler: Handler, turnstile: Turnstile) -> Handler:
     async def answer(request: web.BaseRequest, visit: Visit) -> web.StreamResponse:
         request[_VISIT] = visit
         REQUEST.set(visit.id)
+        TRACE.set(trace_of(request.headers.getall("traceparent", ())))
         ADDRESS.set(visit.address)
         STRONG.set(None)
         try:

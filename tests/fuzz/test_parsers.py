@@ -37,7 +37,7 @@ TOKENS = (
 )
 
 
-NESTS = (b"[", b'{"a":', b"<a>", b"a=1,", b"(", b"a@", b"a;b", b"%2e/")
+NESTS = (b"[", b'{"a":', b"<a>", b"a=1,", b"(", b"a@", b"a;b", b"%2e/", b"\t")
 
 
 @st.composite
