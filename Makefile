@@ -64,6 +64,9 @@ kills: setup ## kill -9 two hundred times under load; nothing promised may be lo
 fuzz: setup ## feed the parsers with hostile bytes for MINUTES (10)
 	@OCM_FUZZ_MINUTES=$(or $(MINUTES),10) $(BIN)/python -m pytest -s tests/fuzz
 
+soak: setup ## mixed traffic for MINUTES (30): memory flat, no descriptor leaks, nothing fails
+	@OCM_SOAK_MINUTES=$(or $(MINUTES),30) $(BIN)/python -m pytest -s tests/test_soak.py
+
 chart: setup ## make the chart's schema and page from its values and the configuration model
 	@$(BIN)/python helm/generate.py
 

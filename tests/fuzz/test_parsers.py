@@ -108,6 +108,7 @@ def test_the_seeds_are_nearly_right(parser):
     assert taken or parser.name in {"directory", "signature", "cavage"}
 
 
+@pytest.mark.timeout(120 + 600 * MINUTES)
 @pytest.mark.parametrize("parser", PARSERS, ids=lambda one: one.name)
 def test_no_long_input_takes_long_or_much_memory(parser):
     seed = parser.seeds[0]
