@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from gateway import transport
+from gateway.addresses import PrivateRoutes
 from gateway.config import Audit as Settings
 from gateway.config import Breaker
 from gateway.policy.audit import Audit
@@ -52,7 +53,8 @@ async def process(tmp_path, place, url, **settings):
     state = await open_state(tmp_path, place, tmp_path / "key")
     host = url.split("/")[2] if "/" in url else "none.example"
     healths = Healths(Breaker(), lambda: 1000)
-    anywhere = transport.Guarded(transport.TestingHosts(frozenset({host})), lambda _: None, healths)
+    hosts = transport.TestingHosts(frozenset({host}))
+    anywhere = transport.Guarded(hosts, lambda _: None, healths, PrivateRoutes())
     stream = Stream(Settings(stream=url, **settings), state, anywhere)
     audit = Audit(state.database, state.vault, lambda: 1000, stream.written)
     working = asyncio.create_task(stream.work())
