@@ -45,6 +45,7 @@ from gateway.sharing.access import Access
 from gateway.sharing.accesses import Accesses
 from gateway.sharing.admission import Admission
 from gateway.sharing.asking import Asking
+from gateway.sharing.changing import Changing
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.files import Files
 from gateway.sharing.inviting import Inviting, Terms
@@ -86,6 +87,7 @@ from gateway.web.middleware import SERVER, Handler, Manner, around
 from gateway.web.oidc import Oidc
 from gateway.web.old import OldAddresses
 from gateway.web.pages.acceptance import acceptance
+from gateway.web.pages.change import change
 from gateway.web.pages.contacts import contacts
 from gateway.web.pages.files import files
 from gateway.web.pages.home import home
@@ -151,6 +153,7 @@ class Gateway:
     requests: Requests
     recipients: Recipients
     asking: Asking
+    changing: Changing
     links: Links
     sweeping: Sweeping
     anywhere: Guarded
@@ -416,6 +419,7 @@ def _joined(
         leaving=leaving,
         requests=Requests(ours, state, others, parties, storage, sending, clock),
         asking=Asking(ours, state, others, parties, outbox, clock),
+        changing=Changing(ours, state, others, sending, outbox, clock),
         links=Links(
             ours,
             state,
@@ -528,6 +532,7 @@ def _api(gateway: Gateway, doors: Doors) -> Api:
     return Api(
         doors.whoever,
         gateway.sending,
+        gateway.changing,
         gateway.accesses,
         gateway.receiving,
         gateway.contacts,
@@ -575,6 +580,7 @@ def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
             gateway.recipients,
         )
         | sent(pages, gateway.sending, gateway.outbox, gateway.accesses)
+        | change(pages, gateway.changing, gateway.sending)
         | contacts(pages, gateway.contacts, gateway.inviting)
         | requests(
             pages,

@@ -282,6 +282,7 @@ class Errand(StrEnum):
     SHARE_ACCEPTED = "SHARE_ACCEPTED"
     SHARE_DECLINED = "SHARE_DECLINED"
     SHARE_UNSHARED = "SHARE_UNSHARED"
+    SHARE_CHANGE_PERMISSION = "SHARE_CHANGE_PERMISSION"  # a SentShare has other terms
     USER_REMOVED = "USER_REMOVED"
     REQUEST = "REQUEST"  # a SentRequest
 
@@ -290,7 +291,8 @@ class Errand(StrEnum):
 class OutboxEntry:
     """One errand to one server: which, about which share, when to try next, what went wrong.
 
-    `share` is the `provider_id` of a SentShare (SHARE, SHARE_UNSHARED) or the `id` of a
+    `share` is the `provider_id` of a SentShare (SHARE, SHARE_UNSHARED,
+    SHARE_CHANGE_PERMISSION) or the `id` of a
     ReceivedShare (SHARE_ACCEPTED, SHARE_DECLINED), or that of a Contact (USER_REMOVED) or of a
     SentRequest (REQUEST).
     """

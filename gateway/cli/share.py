@@ -8,6 +8,7 @@ from gateway.app import Gateway
 from gateway.cli.console import REFUSED, ConfigOption, JsonOption, fail, run, show, until
 from gateway.errors import Malformed
 from gateway.model import AccessLine, Permission, SentShare, SentState, ShareType
+from gateway.sharing.changing import Change, Changed
 from gateway.sharing.recipients import Recipient
 from gateway.sharing.sending import Offer
 from gateway.web.records import access, access_line, recipient, sent, sent_line
@@ -109,6 +110,46 @@ def show_(
 
     share = run(config, find, as_json=as_json)
     show(sent(share), lambda: [sent_line(share)], as_json=as_json)
+
+
+@commands.command("update")
+def update(
+    share_id: Annotated[str, typer.Argument(help="The id of the share.")],
+    permissions: Annotated[
+        str | None,
+        typer.Option("--permissions", "-p", help="Out of read, write, share; by commas."),
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(help="Until when: 2027-01-31, 2027-01-31T12:00:00Z, seconds, or +30d/+12h."),
+    ] = None,
+    no_expiry: Annotated[bool, typer.Option("--no-expiry", help="It lasts.")] = False,
+    user: OwnerOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a share other permissions or another end. They hold at once."""
+    try:
+        if permissions is None and expires is None and not no_expiry:
+            raise Malformed("say what to change: --permissions, --expires or --no-expiry")
+        wanted = Change(
+            permissions=None if permissions is None else permissions_of(permissions),
+            expiration_at=until(expires),
+            endless=no_expiry,
+        )
+    except Malformed as error:
+        fail(error, as_json=as_json)
+
+    async def change(gateway: Gateway) -> Changed:
+        return await gateway.changing.change(share_id, wanted, owner=user)
+
+    changed = run(config, change, as_json=as_json)
+    told = "The other server is told." if changed.told else "The other server is not told."
+    show(
+        sent(changed.share) | {"told": changed.told},
+        lambda: [sent_line(changed.share), told],
+        as_json=as_json,
+    )
 
 
 @commands.command("revoke")

@@ -24,18 +24,32 @@ PROBE_SECONDS = 15
 _ASKED = encode_propfind(
     (properties.RESOURCETYPE, properties.LENGTH, properties.ETAG, properties.MODIFIED)
 )
+_ASKED_ELSEWHERE = encode_propfind(
+    (
+        properties.RESOURCETYPE,
+        properties.LENGTH,
+        properties.ETAG,
+        properties.MODIFIED,
+        properties.OCM_PERMISSIONS,
+        properties.OCS_PERMISSIONS,
+    )
+)
 _XML_TYPES = ("application/xml", "text/xml")
 
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What is at a Target. Size in bytes; `modified_at` in seconds; None or empty if unknown."""
+    """What is at a Target. Size in bytes; `modified_at` in seconds; None or empty if unknown.
+
+    `granted` is what another server says that may be done with it, in the words of the drafts.
+    """
 
     exists: bool
     collection: bool = False
     size: int | None = None
     etag: str = ""
     modified_at: int | None = None
+    granted: frozenset[str] | None = None
 
 
 async def stat(send: Send, target: Target) -> Stat:
@@ -43,12 +57,13 @@ async def stat(send: Send, target: Target) -> Stat:
 
     Raises what `statuses.told` does, Refused for 403, BackendFailed for broken answers.
     """
-    return await stat_url(send, target.url, target.authorization)
+    asked = _ASKED if target.trusted else _ASKED_ELSEWHERE
+    return await stat_url(send, target.url, target.authorization, asked)
 
 
-async def stat_url(send: Send, url: str, authorization: str) -> Stat:
+async def stat_url(send: Send, url: str, authorization: str, asked: bytes = _ASKED) -> Stat:
     """`stat` of a URL at the storage; a folder's may lack the slash."""
-    status, body = await _propfind(send, url, authorization)
+    status, body = await _propfind(send, url, authorization, asked)
     if status in (404, 410):
         return Stat(exists=False)
     if status == 403:
@@ -88,22 +103,24 @@ async def probe_login(send: Send, base: str, path: tuple[str, ...], authorizatio
         return True
 
 
-async def _propfind(send: Send, url: str, authorization: str) -> tuple[int, bytes]:
-    async with _sent(send, url, authorization) as reply:
+async def _propfind(send: Send, url: str, authorization: str, asked: bytes) -> tuple[int, bytes]:
+    async with _sent(send, url, authorization, asked) as reply:
         if not leads_to_slash(reply.status, reply.headers, url):
             if reply.status == 207 and is_xml(reply.headers.get("Content-Type", "")):
                 return 207, await read(reply, LONGEST_ANSWER)
             if reply.status not in (207, 410):
                 told(reply.status, reply.headers)
             return reply.status, b""
-    return await _propfind(send, url + "/", authorization)
+    return await _propfind(send, url + "/", authorization, asked)
 
 
-def _sent(send: Send, url: str, authorization: str) -> AbstractAsyncContextManager[Reply]:
-    asked: CIMultiDict[str] = headers.authorized(authorization)
-    asked["Depth"] = "0"
-    asked["Content-Type"] = "application/xml; charset=utf-8"
-    return send("PROPFIND", url, headers=asked, body=_ASKED, idle_seconds=PROBE_SECONDS)
+def _sent(
+    send: Send, url: str, authorization: str, asked: bytes = _ASKED
+) -> AbstractAsyncContextManager[Reply]:
+    fields: CIMultiDict[str] = headers.authorized(authorization)
+    fields["Depth"] = "0"
+    fields["Content-Type"] = "application/xml; charset=utf-8"
+    return send("PROPFIND", url, headers=fields, body=asked, idle_seconds=PROBE_SECONDS)
 
 
 def is_xml(content_type: str) -> bool:
@@ -160,7 +177,16 @@ def stat_of(texts: dict[str, str], *, collection: bool) -> Stat:
         etag=_quoted(texts.get("{DAV:}getetag", ""))
         or ("" if collection else properties.file_etag(facts)),
         modified_at=_seconds(modified),
+        granted=properties.granted(
+            texts.get(_tag(properties.OCM_PERMISSIONS), ""),
+            texts.get(_tag(properties.OCS_PERMISSIONS), ""),
+        ),
     )
+
+
+def _tag(name: str) -> str:
+    namespace, _, local = name.rpartition(" ")
+    return f"{{{namespace}}}{local}"
 
 
 def _quoted(etag: str) -> str:

@@ -47,6 +47,9 @@ MADE = (DISPLAYNAME, SIZE, ETAG, ID)
 """What we can say of a resource where the storage does not."""
 QUOTA = frozenset({"DAV: quota-available-bytes", "DAV: quota-used-bytes"})
 
+_WORDS = re.compile(r'\[(?:\s*"[a-z-]{1,40}"\s*,?){0,20}\s*\]')
+_WORD = re.compile(r'"([a-z-]+)"')
+
 _LIVE = frozenset(
     {
         "DAV: childcount",
@@ -177,6 +180,17 @@ def words(letters_: str) -> str:
     if "R" in letters_:
         found.append("share")
     return "[" + ",".join(f'"{word}"' for word in found) + "]"
+
+
+def granted(words_: str, number_: str) -> frozenset[str] | None:
+    """What ocm:share-permissions says in words, else ocs:share-permissions in a number; None for
+    neither."""
+    if _WORDS.fullmatch(words_):
+        return frozenset(_WORD.findall(words_))
+    if not (number_.isascii() and number_.isdigit() and len(number_) < 3):
+        return None
+    found, bits = {1: "read", 2: "write", 4: "write", 16: "share"}, int(number_)
+    return frozenset(word for bit, word in found.items() if bits & bit)
 
 
 def permissions(target: Target, facts: Facts) -> dict[str, str]:

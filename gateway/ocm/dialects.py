@@ -50,7 +50,7 @@ class Notice(StrEnum):
     NONE = "none"  # it takes no notifications, or ignores them
     PLAIN = "plain"  # nothing: the signature is the proof (draft 03, 7.1)
     LEGACY = "legacy"  # notification.sharedSecret, the only proof that it knows
-    GRANTEE = "grantee"  # notification.grantee finds the share; it knows SHARE_UNSHARED alone
+    GRANTEE = "grantee"  # notification.grantee finds the share; it knows what a sender may say
 
 
 class Approach(StrEnum):
@@ -77,6 +77,7 @@ class Dialect:
     exchanges: takes part in the Code Flow when its document says so.
     share_success: the statuses that mean that it has the Share.
     notifies: whether it tells what becomes of Shares; one that does not is asked now and then.
+    told_changes: whether it is told by SHARE_CHANGE_PERMISSION that a Share has other terms.
     approaches: how its Shares are reached when they came with a webdav object.
     """
 
@@ -91,6 +92,7 @@ class Dialect:
     exchanges: bool = True
     share_success: frozenset[int] = ANY_SUCCESS
     notifies: bool = True
+    told_changes: bool = False
     approaches: tuple[Approach, ...] = (Approach.EXCHANGED, Approach.BEARER)
 
 
@@ -122,7 +124,7 @@ OWNCLOUD_10 = Dialect(
 )  # fmt: skip
 OCIS = Dialect(
     "ocis", "ownCloud Infinite Scale", (Form.ABSOLUTE,), notice=Notice.GRANTEE, exchanges=False,
-    approaches=(Approach.BEARER,),
+    told_changes=True, approaches=(Approach.BEARER,),
 )  # fmt: skip
 OPENCLOUD = Dialect(
     "opencloud", "OpenCloud", (Form.ABSOLUTE,), notice=Notice.NONE, exchanges=False,
@@ -146,8 +148,9 @@ VAGUE = Dialect(
     "vague", "a server that says little of itself", (Form.RELATIVE, Form.ABSOLUTE),
     approaches=(Approach.EXCHANGED, Approach.BEARER, Approach.BASIC),
 )  # fmt: skip
-DRAFT_03 = Dialect("draft-03", "draft 03", scheme=Scheme.RFC9421)
-DRAFT_05 = Dialect("draft-05", "draft 05, API 1.4", scheme=Scheme.RFC9421)
+# The drafts leave the types of notifications open; this gateway is in one of these rows itself.
+DRAFT_03 = Dialect("draft-03", "draft 03", scheme=Scheme.RFC9421, told_changes=True)
+DRAFT_05 = Dialect("draft-05", "draft 05, API 1.4", scheme=Scheme.RFC9421, told_changes=True)
 
 DIALECTS = (
     OPENCLOUDMESH_GO, NEXTCLOUD_30, NEXTCLOUD_34, NEXTCLOUD_35, OWNCLOUD_10, OCIS, OPENCLOUD, REVA,

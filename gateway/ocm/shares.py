@@ -163,7 +163,7 @@ def members(share: NewShare) -> dict[str, object]:
         "sender": str(share.sender),
         "shareType": share.share_type,
         "resourceType": share.resource_type,
-        "protocol": _encode_access(share.webdav) if share.webdav else {"name": "multi"},
+        "protocol": encode_access(share.webdav) if share.webdav else {"name": "multi"},
     }
     optional = {
         "description": share.description,
@@ -181,7 +181,8 @@ def encode_created(recipient_display_name: str) -> bytes:
     return json.dump({"recipientDisplayName": recipient_display_name})
 
 
-def _encode_access(webdav: WebDav) -> dict[str, object]:
+def encode_access(webdav: WebDav) -> dict[str, object]:
+    """The member `protocol`."""
     if not webdav.uri:
         return {"name": "webdav", "options": {"sharedSecret": webdav.shared_secret}}
     details: dict[str, object] = {"uri": webdav.uri, "sharedSecret": webdav.shared_secret}

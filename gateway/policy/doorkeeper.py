@@ -127,7 +127,7 @@ class Doorkeeper:
     ) -> Limits:
         """The limits within which a share may be used; Refused when it may not be, or no more.
 
-        `share` is its id, with which its facts do not change. Asked for every WebDAV request.
+        `share` names it and what may change of its facts. Asked for every WebDAV request.
         """
         key = (provider, action, share, self._caller())
         verdict = self._known.get(key)

@@ -108,7 +108,10 @@ class Access:
     def admit(self, share: SentShare, action: Action) -> Limits:
         """Within which limits the Receiving Server may use a Share now; Refused, or NotFound."""
         limits = self._doorkeeper.admit_share(
-            share.receiving_server, action, share.provider_id, partial(facts.of_sent, share, action)
+            share.receiving_server,
+            action,
+            share.provider_id + facts.MARKS[share.permissions],
+            partial(facts.of_sent, share, action),
         )
         if limits.max_expiration_seconds is not None:
             ends_at = limits.expiration(share.expiration_at, share.created_at)
@@ -116,19 +119,20 @@ class Access:
                 raise NotFound("there is no such share")
         return limits
 
-    async def admits(self, share_id: str) -> bool:
-        """Whether a Share that is being read or written may go on being so."""
+    async def admits(self, share_id: str, *, writes: bool = False) -> bool:
+        """Whether a Share that is being read, or `writes` to, may go on being so."""
         find = partial(self._state.sent.find, provider_id=share_id)
         share = await self._known.get(share_id, find)
         if share is None or not share.opens_at(self._clock()):
             return False
+        granted = not writes or Permission.WRITE in share.permissions
         try:
-            self.admit(share, Action.ACCESS)
+            limits = self.admit(share, Action.ACCESS)
         except (Refused, NotFound):
             return False
         except TooMany:  # a rate is of what begins
-            return True
-        return True
+            return granted
+        return granted and not (writes and limits.read_only)
 
     def remembered(self, authorizations: Sequence[str], share_id: str, below: str) -> Target | None:
         """As `authorize`, for a token whose Share is at hand and a folder; None for all else.

@@ -1,15 +1,22 @@
 """What policy is asked about: shares and messages in the words of the rules."""
 
 from dataclasses import dataclass
+from itertools import combinations
 
 from sqlalchemy import Connection
 
 from gateway.httpsig.message import Message
-from gateway.model import Authority, KeyStanding, ReceivedShare, SentShare
+from gateway.model import Authority, KeyStanding, Permission, ReceivedShare, SentShare
 from gateway.policy.facts import Action, Facts
 from gateway.store import providers
 
 _WEBDAV = frozenset({"webdav"})
+MARKS = {
+    frozenset(some): "".join(sorted(one.value[0] for one in some))
+    for number in range(len(Permission) + 1)
+    for some in combinations(Permission, number)
+}
+"""What tells a share from itself with other permissions, which are the one fact that may change."""
 
 
 def of_sent(share: SentShare, action: Action) -> Facts:

@@ -20,7 +20,9 @@ _MESSAGES: dict[str, str] = {
     NotificationType.SHARE_ACCEPTED: "The recipient accepted the share",
     NotificationType.SHARE_DECLINED: "The recipient declined the share",
     NotificationType.SHARE_UNSHARED: "The owner withdrew the share",
+    NotificationType.SHARE_CHANGE_PERMISSION: "The owner changed the share",
 }
+_OF_GRANTEE = frozenset({NotificationType.SHARE_UNSHARED, NotificationType.SHARE_CHANGE_PERMISSION})
 
 
 def entry(errand: Errand, share: str, provider: Authority, now: int) -> OutboxEntry:
@@ -66,20 +68,21 @@ def _worded(
     """The notification as a server of that kind reads it; None for one that it does not know.
 
     Those that are not about a share stay as the drafts have them. The secret goes only to servers
-    that want it.
+    that want it; so does what else is in `notification`.
     """
-    more: dict[str, object] = {}
     if notice.notification_type not in _MESSAGES:
         return notice
     if kind is Notice.GRANTEE:
-        if notice.notification_type != NotificationType.SHARE_UNSHARED:
+        if notice.notification_type not in _OF_GRANTEE:
             return None
-        more = {"grantee": recipient}
+        more = {"grantee": recipient, **notice.notification}
     elif kind is Notice.LEGACY:
+        if notice.notification_type == NotificationType.SHARE_CHANGE_PERMISSION:
+            return None  # their servers see it when they come
         more = {"message": _MESSAGES[notice.notification_type]}
         more |= {"sharedSecret": shared_secret} if shared_secret else {}
     else:
-        return notice
+        return replace(notice, notification={})
     return replace(notice, resource_type=ResourceType.FILE, notification=more)
 
 

@@ -48,7 +48,7 @@ from gateway.ocm.shares import NewShare
 from gateway.ocm.tokens import TokenRequest, TokenResponse
 from gateway.policy.audit import DENY
 from gateway.policy.doorkeeper import Ruling
-from gateway.policy.facts import Action, Facts
+from gateway.policy.facts import Action, Facts, Limits
 from gateway.providers.dialects import Speech
 from gateway.providers.identity import claimed
 from gateway.sharing import announcing, facts, notices
@@ -204,7 +204,7 @@ class Sending:
         if Permission.READ not in offer.permissions:
             raise Malformed("a share grants at least read")
         now = self._clock()
-        expiration_at = self._expiration(offer, now)
+        expiration_at = self.expiration(offer.expiration_at, since=now)
         keeper = self._others.doorkeeper
         keeper.admit_provider(address.authority, Action.SHARE_OUT)
         if offer.must_use_mfa and not self._ours.mfa_trusted.find(address.authority):
@@ -233,16 +233,18 @@ class Sending:
             must_use_mfa=offer.must_use_mfa,
             share_type=offer.share_type,
         )
-        ruling = keeper.admit(await self._facts(share))
-        limits = ruling.limits
+        ruling = await self.admit(share)
         limited = replace(
-            share,
-            permissions=share.permissions - ({Permission.WRITE} if limits.read_only else set()),
-            expiration_at=limits.expiration(share.expiration_at, now),
-            must_exchange_token=limits.must_exchange or share.must_exchange_token,
+            limited_to(ruling.limits, share),
+            must_exchange_token=ruling.limits.must_exchange or share.must_exchange_token,
             state=SentState.HELD if ruling.held else share.state,
         )
         return limited, ruling
+
+    async def admit(self, share: SentShare) -> Ruling:
+        """What policy says of a Share that is to be made, or to have these terms; raises
+        Refused."""
+        return self._others.doorkeeper.admit(await self._facts(share))
 
     async def _facts(self, share: SentShare) -> Facts:
         """All that policy may want to know of a Share that is about to be made."""
@@ -258,17 +260,17 @@ class Sending:
             settled=True,
         )
 
-    def _expiration(self, offer: Offer, now: int) -> int | None:
-        """As the owner wants, within what the operator allows."""
+    def expiration(self, wanted: int | None, *, since: int) -> int | None:
+        """When a Share ends that began at `since`: as its owner wants, within what the operator
+        allows. Raises Malformed for the past, Refused for too long."""
         longest = self._ours.longest_share_seconds
-        wanted = offer.expiration_at
-        if wanted is None:
-            return now + longest if longest else None
-        if wanted <= now:
+        latest = since + longest if longest else None
+        ends_at = latest if wanted is None else wanted
+        if ends_at is not None and ends_at <= self._clock():
             raise Malformed("the expiration lies in the past")
-        if longest and wanted > now + longest:
-            raise Refused(f"a share here may last {longest // 86_400} days")
-        return wanted
+        if latest and ends_at and ends_at > latest:
+            raise Refused(f"a share here may last {(latest - since) // 86_400} days")
+        return ends_at
 
     async def by_id(self, provider_id: str, *, owner: str | None = None) -> SentShare:
         """One Share, of that owner if one is given; NotFound otherwise."""
@@ -635,6 +637,15 @@ class Sending:
 
     def _entry(self, errand: Errand, share: SentShare) -> OutboxEntry:
         return notices.entry(errand, share.provider_id, share.receiving_server, self._clock())
+
+
+def limited_to(limits: Limits, share: SentShare) -> SentShare:
+    """The Share as those limits have it: to read alone, or for less long."""
+    return replace(
+        share,
+        permissions=share.permissions - ({Permission.WRITE} if limits.read_only else set()),
+        expiration_at=limits.expiration(share.expiration_at, share.created_at),
+    )
 
 
 def _resource(path: str) -> tuple[str, ...]:

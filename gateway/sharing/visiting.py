@@ -26,6 +26,7 @@ from gateway.errors import (
     ProviderRefused,
     Refused,
     TooMany,
+    Unsigned,
 )
 from gateway.logs import event
 from gateway.model import Authority, Permission, ReceivedShare, ReceivedState, ResourceType, User
@@ -160,7 +161,8 @@ class Visiting:
             await self._remember(way)
 
     async def look(self, share: ReceivedShare) -> ReceivedShare:
-        """What the Sending Server says of a share's root: whether it is there, and its kind.
+        """What the Sending Server says of a share's root: whether it is there, its kind, and what
+        is granted.
 
         Older servers call folders files too. Raises what `way` does, and the errors of storages.
         """
@@ -176,16 +178,41 @@ class Visiting:
             raise NotFound("the other server does not have this share any more")
         await self.saw(way, 207)
         kind = ResourceType.FOLDER if stat.collection else ResourceType.FILE
-        found = replace(share, resource_type=kind, checked_at=self._clock())
+        found = replace(
+            share,
+            resource_type=kind,
+            permissions=self._granted(share, stat.granted),
+            checked_at=self._clock(),
+        )
+        if found.permissions != share.permissions:
+            event("share.changed", id=share.id, server=share.sending_server)
         await self._state.database.write(
             partial(
                 self._state.received.check,
                 share_id=share.id,
                 resource_type=found.resource_type,
+                permissions=found.permissions,
                 checked_at=self._clock(),
             )
         )
         return found
+
+    def _granted(self, share: ReceivedShare, said: frozenset[str] | None) -> frozenset[Permission]:
+        """What the share grants, by its server's word; more than before only if policy would take
+        it so."""
+        permissions = frozenset(one for one in Permission if one.value in (said or ()))
+        if Permission.READ not in permissions or permissions == share.permissions:
+            return share.permissions
+        if permissions < share.permissions:
+            return permissions
+        wider = facts.of_received(replace(share, permissions=permissions), Action.SHARE_IN)
+        try:
+            ruling = self._others.doorkeeper.admit(wider)
+        except (Refused, TooMany, Unsigned):
+            return share.permissions & permissions
+        if ruling.held:
+            return share.permissions & permissions
+        return permissions - ({Permission.WRITE} if ruling.limits.read_only else set())
 
     async def _stat(self, way: Way) -> Stat | None:
         """None when every credential was refused."""
@@ -257,7 +284,7 @@ class Visiting:
         limits = self._others.doorkeeper.admit_share(
             share.sending_server,
             Action.TRANSFER,
-            share.id,
+            share.id + facts.MARKS[share.permissions],
             partial(facts.of_received, share, Action.TRANSFER),
         )
         ends_at = limits.expiration(share.expiration_at, share.received_at)

@@ -12,6 +12,7 @@ KEYS = "keys"
 PROVIDERS = "providers"
 POLICY = "policy"
 ENDED_SHARES = "ended shares"
+"""Those that open less than before, too."""
 
 
 def bump(connection: Connection, topic: str) -> None:

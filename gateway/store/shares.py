@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, case, insert, or_, select, update
 
 from gateway.errors import NotFound
 from gateway.model import (
@@ -106,6 +106,32 @@ class SentShares:
         if moved and not state.opens:
             revisions.bump(connection, revisions.ENDED_SHARES)
         return moved
+
+    def change(
+        self,
+        connection: Connection,
+        before: SentShare,
+        *,
+        permissions: frozenset[Permission],
+        expiration_at: int | None,
+        out_of: tuple[SentState, ...],
+    ) -> bool:
+        """Give a Share other terms, if it is in one of `out_of` and has the terms of `before`;
+        whether it was so."""
+        table = sent_shares.c
+        done = connection.execute(
+            update(sent_shares)
+            .where(
+                table.provider_id == before.provider_id,
+                table.state.in_(out_of),
+                table.permissions == _spell(before.permissions),
+                table.expiration_at.is_not_distinct_from(before.expiration_at),
+            )
+            .values(permissions=_spell(permissions), expiration_at=expiration_at)
+        )
+        if done.rowcount == 1:
+            revisions.bump(connection, revisions.ENDED_SHARES)
+        return done.rowcount == 1
 
     def expired(
         self, connection: Connection, now: int, *, most: int, but_not: frozenset[str] = frozenset()
@@ -310,13 +336,20 @@ class ReceivedShares:
         share_id: str,
         *,
         resource_type: ResourceType,
+        permissions: frozenset[Permission],
         checked_at: int,
     ) -> None:
-        """Keep what its server said of a Share, and when."""
+        """Keep what its server said of a Share, and when; a doubt that came meanwhile stays."""
+        doubted = received_shares.c.checked_at == 0
         connection.execute(
             update(received_shares)
             .where(received_shares.c.id == share_id)
-            .values(resource_type=resource_type, checked_at=checked_at, misses=0)
+            .values(
+                resource_type=resource_type,
+                permissions=_spell(permissions),
+                checked_at=case((doubted, 0), else_=checked_at),
+                misses=0,
+            )
         )
 
     def dead(self, connection: Connection, *, most: int) -> list[ReceivedShare]:

@@ -23,6 +23,7 @@ from gateway.ocm.invites import parse_invite
 from gateway.rates import Rates
 from gateway.sharing.accesses import Accesses
 from gateway.sharing.asking import Asking
+from gateway.sharing.changing import Change, Changing
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.inviting import Inviting
 from gateway.sharing.news import Newsroom
@@ -56,6 +57,13 @@ class NewShare(Taken):
     must_exchange_token: bool | None = Field(default=None, alias="mustExchangeToken")
     must_use_mfa: bool = Field(default=False, alias="mustUseMfa")
     description: str = Field(default="", max_length=2000)
+
+
+class ShareChange(Taken):
+    """Other terms for a share; what is left out stays. `expiration` null takes the end away."""
+
+    permissions: list[str] | None = Field(default=None, max_length=3)
+    expiration: int | None = Field(default=None, ge=0, le=1 << 53)
 
 
 class NewContact(Taken):
@@ -152,6 +160,7 @@ class Api:
         self,
         whoever: Callable[[web.BaseRequest], Awaitable[User]],
         sending: Sending,
+        changing: Changing,
         accesses: Accesses,
         receiving: Receiving,
         contacts: Contacts,
@@ -170,7 +179,7 @@ class Api:
         self._rates = rates
         self._server = server
         self.operations = (
-            *_shares(sending, accesses, outbox, recipients),
+            *_shares(sending, changing, accesses, outbox, recipients),
             *_received(receiving),
             *_contacts(contacts),
             *_invites(inviting),
@@ -225,7 +234,11 @@ class Api:
 
 
 def _shares(
-    sending: Sending, accesses: Accesses, outbox: Outbox, recipients: Recipients
+    sending: Sending,
+    changing: Changing,
+    accesses: Accesses,
+    outbox: Outbox,
+    recipients: Recipients,
 ) -> tuple[Operation, ...]:
     async def every(call: Call) -> object:
         return [records.sent(one) for one in await sending.all(call.name)]
@@ -237,6 +250,17 @@ def _shares(
 
     async def create(call: Call) -> object:
         return records.sent(await sending.create_share(_offer(call)))
+
+    async def change(call: Call) -> object:
+        body: ShareChange = call.body
+        given = body.model_fields_set
+        wanted = Change(
+            permissions=None if body.permissions is None else _permissions(body.permissions),
+            expiration_at=body.expiration,
+            endless="expiration" in given and body.expiration is None,
+        )
+        changed = await changing.change(call.path["id"], wanted, owner=call.name)
+        return records.sent(changed.share) | {"told": changed.told}
 
     async def revoke(call: Call) -> object:
         return records.sent(await sending.revoke(call.path["id"], owner=call.name))
@@ -261,6 +285,9 @@ def _shares(
             "POST", "/shares", "createShare", "Share something.", create, NewShare, status=201
         ),
         Operation("GET", "/shares/{id}", "showShare", "One share of yours.", one),
+        Operation(
+            "PATCH", "/shares/{id}", "changeShare", "Give it other terms.", change, ShareChange
+        ),
         Operation("DELETE", "/shares/{id}", "revokeShare", "Withdraw a share.", revoke),
         Operation(
             "GET",

@@ -7,6 +7,7 @@ answer as it comes. A body that breaks off is cut off here too, never ended.
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from aiohttp import web
 
@@ -18,7 +19,7 @@ from gateway.dav.documents import LONGEST, parse_propfind
 from gateway.dav.listing import Entry, multistatus
 from gateway.dav.locks import LockSeal
 from gateway.dav.message import DavAnswer, DavRequest, document, failure
-from gateway.dav.methods import READING, depth
+from gateway.dav.methods import READING, WRITING, depth
 from gateway.dav.target import RequestPath, Target
 from gateway.errors import (
     CredentialRefused,
@@ -81,7 +82,10 @@ class Doors:
     async def shares(self, request: web.BaseRequest, path: RequestPath) -> web.StreamResponse:
         """What we share out: token, share, permission, path, storage (draft 03, 8)."""
         target = await self._authorize(request, path)
-        with self._bodies.of_share(request, target.scope, self._access.admits):
+        admits = self._access.admits
+        if request.method in WRITING:
+            admits = partial(admits, writes=True)
+        with self._bodies.of_share(request, target.scope, admits):
             async with self._forward(request, path, target, self._storage.send) as answer:
                 if answer.status < 400:
                     size = request.content_length if request.method == "PUT" else answer.length

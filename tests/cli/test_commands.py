@@ -165,6 +165,10 @@ def test_a_share_is_created_shown_listed_and_revoked(command, peer):
     assert command("share", "show", share["id"]) == share
     assert command("share", "list") == command("share", "list", "-u", "alice") == [share]
     assert command("share", "list", "-u", "bob") == []
+    update = ("share", "update", share["id"])
+    changed = command(*update, "-p", "read,write", "--expires", "+30d")
+    assert changed["permissions"] == ["read", "write"]
+    assert command(*update, "--no-expiry")["expiration"] is None
     assert command("share", "revoke", share["id"])["state"] == "revoked"
     assert command("share", "revoke", share["id"])["state"] == "revoked"
     assert command("outbox", "list") == []
@@ -227,6 +231,7 @@ def test_a_lost_key_may_be_brought_back(command, tmp_path):
     [
         ("share", "show", "x"),
         ("share", "revoke", "x"),
+        ("share", "update", "x", "--no-expiry"),
         ("received", "accept", "x"),
         ("received", "decline", "x"),
         ("received", "hide", "x"),

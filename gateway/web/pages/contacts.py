@@ -9,8 +9,8 @@ from gateway.sharing.contacts import Contacts
 from gateway.sharing.inviting import Inviting
 from gateway.sharing.messages import qr_address
 from gateway.web.languages import N_
+from gateway.web.pages.dates import end_of_day
 from gateway.web.pages.listing import cut
-from gateway.web.pages.share import end_of_day
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
 

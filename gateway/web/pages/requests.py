@@ -22,8 +22,9 @@ from gateway.sharing.outbox import Outbox
 from gateway.sharing.receiving import Receiving
 from gateway.sharing.requests import Bounds, Requests
 from gateway.web.languages import N_
+from gateway.web.pages.dates import date_of, end_of_day
 from gateway.web.pages.listing import query_of
-from gateway.web.pages.share import end_of_day, rights_of
+from gateway.web.pages.share import rights_of
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
 
@@ -73,8 +74,7 @@ def requests(
 
     async def asked(request: Request, known: dict[str, Contact]) -> _Asked:
         bounds = await inbox.bounds(request)
-        ends_at = bounds.expiration_at
-        until = datetime.fromtimestamp(ends_at, UTC).date().isoformat() if ends_at else ""
+        until = date_of(bounds.expiration_at)
         return _Asked(request, known.get(request.share_with), bounds, until)
 
     async def mine(user: str) -> list[_Mine]:

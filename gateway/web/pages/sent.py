@@ -1,13 +1,17 @@
 """What one has shared: where each share stands, and what can be done about it."""
 
+from datetime import UTC, datetime
+
 from aiohttp import web
 
 from gateway.errors import GatewayError, Malformed
 from gateway.model import AccessKind, SentState
 from gateway.sharing.accesses import Accesses
+from gateway.sharing.changing import CHANGEABLE
 from gateway.sharing.outbox import Outbox
 from gateway.sharing.sending import Sending
 from gateway.web.languages import N_
+from gateway.web.pages.dates import date_of
 from gateway.web.pages.listing import cut
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
@@ -56,6 +60,9 @@ def sent(pages: Pages, sending: Sending, outbox: Outbox, accesses: Accesses) -> 
             one=one,
             states=STATES,
             waiting=waiting,
+            changeable=one.state in CHANGEABLE,
+            today=datetime.now(UTC).date().isoformat(),
+            until=date_of(one.expiration_at),
             accesses=await accesses.of(one.provider_id),
             kinds=KINDS,
         )

@@ -10,6 +10,7 @@ from gateway.sharing.contacts import Contacts
 from gateway.sharing.files import Files
 from gateway.sharing.recipients import Recipients
 from gateway.sharing.sending import Offer, Sending
+from gateway.web.pages.dates import end_of_day
 from gateway.web.pages.listing import path_of, query_of
 from gateway.web.pages.sent import STATES
 from gateway.web.requests import json_response
@@ -119,14 +120,3 @@ def rights_of(view: View) -> frozenset[Permission]:
     if rights is None:
         raise Malformed("say what they may do")
     return rights | ({Permission.SHARE} if view.field("more") else set())
-
-
-def end_of_day(text: str) -> int | None:
-    """The last second of a date such as 2027-01-31, in UTC; None for no date."""
-    if not text:
-        return None
-    try:
-        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError as error:
-        raise Malformed("the date is not one like 2027-01-31") from error
-    return int(day.timestamp()) + 86_399
