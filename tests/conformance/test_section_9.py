@@ -63,7 +63,6 @@ async def token_requests(gateway, peer, other, code):
     yield await peer.send(unsigned("POST", url, good.encode(), content_type=FORM))
     yield await other.post(url, good.encode(), content_type=FORM)
     yield await other.exchange(url, code)
-    yield await peer.post(f"{url}?{good}", good.encode(), content_type=FORM)
     yield await peer.post(url, b"\xff\xfe" + good.encode(), content_type=FORM)
 
 
