@@ -56,8 +56,12 @@ async def closing(one, two, peer):
     """Seconds from a revocation at one replica until the other opens no more."""
     share = await create_share(one, peer)
     token = await token_of(one, peer, share)
-    assert await visit_at(two, peer, share, token) == 200
-    assert two.access.remembered([f"Bearer {token}"], share.provider_id, "/day.txt")
+
+    async def remembered():
+        assert await visit_at(two, peer, share, token) == 200
+        return two.access.remembered([f"Bearer {token}"], share.provider_id, "/day.txt")
+
+    await eventually(remembered)
     await one.sending.revoke(share.provider_id)
     revoked_at = time.monotonic()
 

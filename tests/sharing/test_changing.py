@@ -23,6 +23,13 @@ WRITE = frozenset({Permission.READ, Permission.WRITE})
 DAY = 86_400
 
 
+@pytest.fixture(autouse=True)
+def _as_it_was(storage):
+    """The storage is everybody's."""
+    yield
+    (storage.root / "alice" / "trip" / "new.txt").unlink(missing_ok=True)
+
+
 async def given(gateway, peer, **offer):
     """A share that has arrived, by whomever it was delivered."""
     share = await create_share(gateway, peer, **offer)

@@ -1,5 +1,7 @@
 """Logging in to the pages, and the sessions behind it."""
 
+import re
+
 import pytest
 from sqlalchemy import select
 
@@ -175,14 +177,18 @@ def test_where_one_came_from_is_kept_with_its_query():
     assert own_path("/wayf?token=a%2Fb&x=1") == "/wayf?token=a%2Fb&x=1"
 
 
-async def test_a_page_runs_nothing_and_asks_nobody_else(visitor):
+async def test_a_page_runs_our_own_scripts_alone_and_asks_nobody_else(visitor):
     shown = await visitor.get("/login")
     policy = shown.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'")
     assert "unsafe" not in policy
     assert shown.headers["Referrer-Policy"] == "same-origin"
     assert "style=" not in shown.text
-    assert "<script" not in shown.text
+    assert "script-src 'self'" in policy
+    scripts = re.findall(r"<script(.*?)>(.*?)</script>", shown.text, re.DOTALL)
+    assert [kind.split()[0] for kind, _ in scripts] == ['type="module"'] * len(scripts)
+    assert all('src="/static/' in kind and not inside for kind, inside in scripts)
+    assert shown.text.count("<script") == len(scripts)
 
 
 async def test_the_style_sheet_may_be_kept_for_ever(visitor):
