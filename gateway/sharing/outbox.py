@@ -71,7 +71,7 @@ class Outbox:
         self._clock = clock
         self._carriers: dict[Errand, Carrier] = {}
         self._busy: dict[Authority, asyncio.Task[None]] = {}
-        self._running: set[str] = set()
+        self._running: dict[str, asyncio.Event] = {}
         self._claiming = asyncio.Lock()
         self._wake = asyncio.Event()
         self._waiting = 0
@@ -88,10 +88,15 @@ class Outbox:
             self._wake.set()
 
     async def attempt(self, entry_id: str) -> None:
-        """Try one errand now, unless it runs already or an earlier one about its share waits."""
+        """Try one errand now, unless an earlier one about its share waits.
+
+        One that the worker is at already is waited for, so that whoever asks hears its outcome.
+        """
         entry = await self._claim(only=entry_id)
         if entry:
             await self._run(entry)
+        elif running := self._running.get(entry_id):
+            await running.wait()
 
     async def by_id(self, entry_id: str) -> OutboxEntry:
         """One errand that is not done. Raises NotFound."""
@@ -176,7 +181,7 @@ class Outbox:
                 )
             )
             if entry:
-                self._running.add(entry.id)
+                self._running[entry.id] = asyncio.Event()
             return entry
 
     def _held(self, connection: Connection, holder: str, entry_id: str) -> bool:
@@ -189,7 +194,7 @@ class Outbox:
         try:
             await self._carry(entry)
         finally:
-            self._running.discard(entry.id)
+            self._running.pop(entry.id).set()
 
     async def _carry(self, entry: OutboxEntry) -> None:
         carrier = self._carriers[entry.errand]

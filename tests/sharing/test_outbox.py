@@ -57,6 +57,18 @@ async def test_a_new_errand_is_for_a_moment_theirs_who_decided(opened):
     assert (early, due.id, asked.id) == (None, new.id, new.id)
 
 
+async def test_an_errand_that_runs_already_is_waited_for(opened, peer):
+    """Whoever presses the button while the worker is at it hears how it ended."""
+    gateway = await opened(listens=False)
+    peer.on(SHARES, Answer(503))
+    share = await create_share(gateway, peer)
+    [entry] = await entries(gateway)
+    peer.on(SHARES, Answer(201))
+    await asyncio.gather(*(gateway.outbox.attempt(entry.id) for _ in range(3)))
+    assert await state_of(gateway, share) is SentState.SENT
+    assert len(peer.requests(SHARES)) == 2
+
+
 async def test_pauses_double_up_to_a_limit(opened, peer):
     clock = Clock()
     gateway = await opened(
