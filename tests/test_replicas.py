@@ -187,7 +187,7 @@ async def test_the_errand_of_a_replica_that_died_is_taken_over(replicas, peer):
 
     await two.state.database.write(claimed)
     one.outbox._running.update(
-        {entry.id for entry in await two.state.database.read(outbox.all_entries)}
+        {entry.id: asyncio.Event() for entry in await two.state.database.read(outbox.all_entries)}
     )
     peer.on("POST /ocm/shares", Answer(201, {"recipientDisplayName": "E"}))
     await asyncio.sleep(2)
