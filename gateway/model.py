@@ -69,6 +69,11 @@ class SentState(StrEnum):
         """Whether a Share in this state gives access to its Resource."""
         return self in (SentState.PENDING, SentState.SENT, SentState.ACCEPTED)
 
+    @property
+    def lasts(self) -> bool:
+        """Whether it has not ended: it opens something, or may yet."""
+        return self.opens or self is SentState.HELD
+
 
 DEAD_AFTER_LOOKS = 10
 """So often in a row a share is not found at its server before it is taken for gone for good."""
@@ -291,10 +296,9 @@ class Errand(StrEnum):
 class OutboxEntry:
     """One errand to one server: which, about which share, when to try next, what went wrong.
 
-    `share` is the `provider_id` of a SentShare (SHARE, SHARE_UNSHARED,
-    SHARE_CHANGE_PERMISSION) or the `id` of a
-    ReceivedShare (SHARE_ACCEPTED, SHARE_DECLINED), or that of a Contact (USER_REMOVED) or of a
-    SentRequest (REQUEST).
+    `share` is the `provider_id` of a SentShare (SHARE, SHARE_UNSHARED, SHARE_CHANGE_PERMISSION) or
+    the `id` of a ReceivedShare (SHARE_ACCEPTED, SHARE_DECLINED), of a Contact (USER_REMOVED) or of
+    a SentRequest (REQUEST).
     """
 
     id: str

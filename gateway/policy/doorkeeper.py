@@ -14,7 +14,7 @@ from gateway.errors import GatewayError, Refused, TooMany, Unsigned
 from gateway.logs import ADDRESS, REQUEST, STRONG, event
 from gateway.model import Authority, Decision, Standing
 from gateway.policy.explaining import chain
-from gateway.policy.facts import Action, Facts, Limits, Outcome, Verdict
+from gateway.policy.facts import REVIEWED, Action, Facts, Limits, Outcome, Verdict
 from gateway.policy.ledger import Ledger
 from gateway.policy.rules import Policy, judge
 from gateway.providers.registry import Registry
@@ -290,5 +290,4 @@ def refusal(ruling: Ruling) -> GatewayError:
 
 def _holds(verdict: Verdict, facts: Facts) -> bool:
     """Whether it is a share, either way, that is kept and held for review."""
-    sharing = facts.action in (Action.SHARE_IN, Action.SHARE_OUT)
-    return verdict.outcome is Outcome.QUARANTINE and sharing
+    return verdict.outcome is Outcome.QUARANTINE and facts.action in REVIEWED

@@ -20,6 +20,9 @@ class Action(StrEnum):
     REQUEST = "request"  # somebody asks for a share
 
 
+REVIEWED = frozenset({Action.SHARE_IN, Action.SHARE_OUT})
+"""What is kept and held for the operator where policy says quarantine; all else is refused then."""
+
 FOLLOWS: dict[Action, frozenset[Action]] = {
     Action.SHARE_OUT: frozenset({Action.TOKEN, Action.ACCESS, Action.NOTIFICATION}),
     Action.SHARE_IN: frozenset({Action.TRANSFER, Action.NOTIFICATION}),

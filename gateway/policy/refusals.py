@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from gateway.model import Authority, Decision, Deed
 from gateway.ocm.address import Address
-from gateway.policy.facts import Action, Outcome
+from gateway.policy.facts import REVIEWED, Action, Outcome
 
 _ASKED_BY_OURS = frozenset({Action.INVITE, Action.SHARE_OUT, Action.TRANSFER})
 
@@ -86,7 +86,7 @@ def refusal(decision: Decision, ours: Authority) -> Deed | None:
     None for what was allowed, and for a share that is held for review: its entry, which says so, is
     written with the share.
     """
-    held = decision.outcome == Outcome.QUARANTINE.word and decision.action == Action.SHARE_IN
+    held = decision.outcome == Outcome.QUARANTINE.word and decision.action in REVIEWED
     if held or decision.outcome == Outcome.ALLOW.word:
         return None
     user = str(Address(decision.user, ours)) if decision.user else ""

@@ -10,9 +10,11 @@ import contextlib
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from sqlalchemy import Connection
+
 from gateway.errors import Unavailable
 from gateway.logs import event
-from gateway.model import AccessKind, AccessLine, Authority
+from gateway.model import AccessKind, AccessLine
 from gateway.store import accesses
 from gateway.store.database import Database
 from gateway.store.shares import SentShares
@@ -92,19 +94,16 @@ class Accesses:
         self._noted = noted | {key: line for key, line in self._noted.items() if key not in noted}
 
     async def _write(self, noted: dict[_Key, list[int]]) -> None:
-        servers: dict[str, Authority] = {}
-        for share in {share for share, _, _ in noted}:
-            found = await self._database.read(partial(self._sent.find, provider_id=share))
-            if found:
-                servers[share] = found.receiving_server
-        lines = [
-            AccessLine(share, servers[share], kind, path, *numbers)
-            for (share, kind, path), numbers in noted.items()
-            if share in servers
-        ]
-        await self._database.write(
-            partial(accesses.add, noted=lines, keep=self._keep), on_disk=False
-        )
+        def write(connection: Connection) -> None:
+            servers = self._sent.servers_of(connection, {share for share, _, _ in noted})
+            lines = [
+                AccessLine(share, servers[share], kind, path, *numbers)
+                for (share, kind, path), numbers in noted.items()
+                if share in servers
+            ]
+            accesses.add(connection, lines, keep=self._keep)
+
+        await self._database.write(write, on_disk=False)
 
     async def of(self, share: str) -> list[AccessLine]:
         """The lines of one Share, the newest first; whose it is is the caller's to see."""

@@ -159,12 +159,13 @@ class Outbox:
             while len(self._busy) < _AT_ONCE and (entry := await self._claim()):
                 task = asyncio.create_task(self._run(entry))
                 self._busy[entry.provider] = task
-                task.add_done_callback(partial(self._idle, entry.provider))
+                task.add_done_callback(partial(self._idle, entry))
         except Unavailable as error:
             event("outbox.stalled", level="error", error=error.explanation)
 
-    def _idle(self, provider: Authority, _: asyncio.Task[None]) -> None:
-        self._busy.pop(provider, None)
+    def _idle(self, entry: OutboxEntry, _: asyncio.Task[None]) -> None:
+        self._over(entry.id)  # a task that is cancelled before it begins does not say so itself
+        self._busy.pop(entry.provider, None)
         self._wake.set()
 
     async def _claim(self, only: str | None = None) -> OutboxEntry | None:
@@ -194,7 +195,11 @@ class Outbox:
         try:
             await self._carry(entry)
         finally:
-            self._running.pop(entry.id).set()
+            self._over(entry.id)
+
+    def _over(self, entry_id: str) -> None:
+        if running := self._running.pop(entry_id, None):
+            running.set()
 
     async def _carry(self, entry: OutboxEntry) -> None:
         carrier = self._carriers[entry.errand]

@@ -190,9 +190,7 @@ class Requests:
         """The most that it may be granted: what is passed on is bounded by the Share that grants
         it."""
         share = await self._passed_on(request)
-        if share is None:
-            return Bounds()
-        return Bounds(share.permissions - {Permission.SHARE}, share.expiration_at)
+        return _bounds(share) if share else Bounds()
 
     async def agree(
         self,
@@ -245,7 +243,7 @@ class Requests:
         share = await self._passed_on(request)
         if share is None:
             return offer
-        bounds = await self.bounds(request)
+        bounds = _bounds(share)
         if not offer.permissions <= bounds.permissions:
             raise Refused("that is more than the share that is passed on allows")
         ends_at = bounds.expiration_at
@@ -271,3 +269,8 @@ class Requests:
             share=share,
         ):
             raise Conflict(_DECIDED)
+
+
+def _bounds(share: SentShare) -> Bounds:
+    """Of whatever is passed on from a Share."""
+    return Bounds(share.permissions - {Permission.SHARE}, share.expiration_at)

@@ -150,10 +150,10 @@ class Sending:
         if not held:
             await self._outbox.attempt(entry.id)
         made = await self.by_id(share.provider_id)
+        if made.state is not SentState.PENDING:
+            return made
         waiting = await self._outbox.about(made.provider_id)
-        if made.state is SentState.PENDING and waiting:
-            return replace(made, reason=waiting[0].last_error)
-        return made
+        return replace(made, reason=waiting[0].last_error) if waiting else made
 
     async def held(self) -> list[SentShare]:
         """What the operator has to look at before anybody is told of it, the newest first."""

@@ -24,7 +24,7 @@ from gateway.store.tables import (
     sent_shares,
 )
 
-_OPEN = [state for state in SentState if state.opens]
+_LASTING = [state for state in SentState if state.lasts]
 _GONE = (ReceivedState.DECLINED, ReceivedState.UNSHARED, ReceivedState.EXPIRED)
 
 
@@ -32,7 +32,7 @@ def mark(connection: Connection, now: int) -> None:
     """Write down which Shares have ended since the last time."""
     sent, received = sent_shares.c, received_shares.c
     dead = and_(received.state == ReceivedState.UNAVAILABLE, received.misses >= DEAD_AFTER_LOOKS)
-    _mark(connection, sent_shares, sent.state.not_in(_OPEN), now)
+    _mark(connection, sent_shares, sent.state.not_in(_LASTING), now)
     _mark(connection, received_shares, or_(received.state.in_(_GONE), dead), now)
 
 

@@ -21,8 +21,8 @@ HEAD_START_SECONDS = 2
 """How long a new errand is left to whoever decided on it and waits for its outcome."""
 
 
-def add(connection: Connection, entry: OutboxEntry, *, leased_by: str | None = None) -> None:
-    """Keep a new errand, already claimed by `leased_by` if that is given."""
+def add(connection: Connection, entry: OutboxEntry) -> None:
+    """Keep a new errand."""
     connection.execute(
         insert(outbox).values(
             id=entry.id,
@@ -34,7 +34,6 @@ def add(connection: Connection, entry: OutboxEntry, *, leased_by: str | None = N
             attempts=entry.attempts,
             last_error=entry.last_error,
             dead=entry.dead,
-            leased_by=leased_by,
         )
     )
 

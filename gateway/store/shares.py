@@ -1,6 +1,7 @@
 """Shares that we sent, and Shares that we received."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -107,6 +108,14 @@ class SentShares:
             revisions.bump(connection, revisions.ENDED_SHARES)
         return moved
 
+    def servers_of(self, connection: Connection, shares: Iterable[str]) -> dict[str, Authority]:
+        """The Receiving Servers of those of these Shares that are here."""
+        table = sent_shares.c
+        query = select(table.provider_id, table.receiving_server).where(
+            table.provider_id.in_(list(shares))
+        )
+        return {row[0]: Authority(row[1]) for row in connection.execute(query)}
+
     def change(
         self,
         connection: Connection,
@@ -140,11 +149,11 @@ class SentShares:
 
         The longest over first, at most so many, without those in `but_not`.
         """
-        opens = [state for state in SentState if state.opens]
+        lasting = [state for state in SentState if state.lasts]
         table = sent_shares.c
         query = (
             select(sent_shares)
-            .where(table.expiration_at <= now, table.state.in_(opens))
+            .where(table.expiration_at <= now, table.state.in_(lasting))
             .where(table.provider_id.not_in(but_not))
             .order_by(table.expiration_at)
             .limit(most)
@@ -319,11 +328,10 @@ class ReceivedShares:
         self, connection: Connection, now: int, *, most: int, but_not: frozenset[str] = frozenset()
     ) -> list[ReceivedShare]:
         """As for Shares that we sent."""
-        gone = (ReceivedState.DECLINED, ReceivedState.UNSHARED, ReceivedState.EXPIRED)
         table = received_shares.c
         query = (
             select(received_shares)
-            .where(table.expiration_at <= now, table.state.not_in(gone))
+            .where(table.expiration_at <= now, table.state.not_in(_ENDED))
             .where(table.id.not_in(but_not))
             .order_by(table.expiration_at)
             .limit(most)

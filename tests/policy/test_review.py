@@ -10,6 +10,9 @@ from typer.testing import CliRunner
 
 from gateway.cli import console
 from gateway.cli.main import app
+from gateway.model import SentState
+from gateway.store import audit
+from gateway.store.audit import Wanted
 from tests.pair import eventually
 from tests.sharing.stage import (
     ALICE,
@@ -170,6 +173,32 @@ async def test_its_owner_withdraws_a_held_share_and_nobody_else_hears_of_it(open
     with pytest.raises(Exception, match="not held"):
         await gateway.sending.release(share.provider_id)
     assert peer.seen == []
+
+
+async def test_a_held_share_has_not_ended_before_its_time_and_then_ends_unheard(opened, peer):
+    clock = Clock()
+    gateway = await opened(clock=clock, **HOLD, sharing={"keep_ended_days": 1})
+    share = await create_share(gateway, peer, expiration_at=clock.now + 3 * 86_400)
+    for _ in range(2):  # what has ended goes after a day
+        clock.now += 86_400
+        await gateway.sweeping.sweep()
+        held = await gateway.sending.by_id(share.provider_id)
+        assert (held.state, held.ended_at) == (SentState.HELD, None)
+    clock.now += 86_400
+    assert [one.provider_id for one in (await gateway.sweeping.sweep()).sent] == [share.provider_id]
+    assert (await gateway.sending.by_id(share.provider_id)).state is SentState.EXPIRED
+    assert await gateway.sending.held() == []
+    assert peer.seen == []
+
+
+async def test_a_held_share_is_in_the_trail_once_and_not_as_a_refusal(opened, peer):
+    gateway = await opened(**HOLD)
+    share = await create_share(gateway, peer)
+    await gateway.audit.close()
+    entries = await gateway.state.database.read(partial(audit.entries, wanted=Wanted()))
+    found = [one.deed for one in entries if one.deed.provider == peer.authority]
+    assert [(one.what, one.outcome) for one in found] == [("sent.created", "quarantine")]
+    assert found[0].about == share.provider_id
 
 
 async def test_what_is_not_there_is_not_found(opened, command):

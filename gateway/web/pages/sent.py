@@ -41,12 +41,12 @@ def sent(pages: Pages, sending: Sending, outbox: Outbox, accesses: Accesses) -> 
     async def get_sent(view: View) -> web.StreamResponse:
         everything = await sending.all(view.user.name)
         now = cut(
-            [one for one in everything if one.state.opens],
+            [one for one in everything if one.state.lasts],
             view.query("page"),
             view.query("q"),
             lambda one: f"{one.name} {one.share_with}",
         )
-        past = [one for one in everything if not one.state.opens][:100]
+        past = [one for one in everything if not one.state.lasts][:100]
         latest = await accesses.latest([one.provider_id for one in now.items])
         return view.render(
             "sent.html", now=now, past=past, states=STATES, latest=latest, q=view.query("q")
