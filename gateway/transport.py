@@ -278,6 +278,11 @@ class Guarded:
             yield answer
 
 
+def server_of(url: str) -> Authority:
+    """The server that a URL leads to."""
+    return Authority(authority_of(URL(url, encoded=True)))
+
+
 def authority_of(url: URL) -> str:
     """host[:port] of a URL, spelled as an Authority: lower case, no default https port."""
     host = (url.raw_host or "").rstrip(".").lower()

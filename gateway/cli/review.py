@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.console import ConfigOption, JsonOption, entered, run, show
+from gateway.cli.console import ConfigOption, JsonOption, operator, run, show
 from gateway.errors import NotFound
 from gateway.model import ReceivedShare, SentShare
 from gateway.web.records import received, received_line, sent, sent_line
@@ -44,11 +44,8 @@ def release(
 
     async def work(gateway: Gateway) -> SentShare | ReceivedShare:
         if await _comes(gateway, share_id):
-            done: SentShare | ReceivedShare = await gateway.receiving.release(share_id)
-        else:
-            done = await gateway.sending.release(share_id)
-        await _enter(gateway, "review.released", done, share_id)
-        return done
+            return await gateway.receiving.release(share_id, by=operator())
+        return await gateway.sending.release(share_id, by=operator())
 
     _answer(run(config, work, as_json=as_json), as_json=as_json)
 
@@ -61,11 +58,8 @@ def refuse(
 
     async def work(gateway: Gateway) -> SentShare | ReceivedShare:
         if await _comes(gateway, share_id):
-            done: SentShare | ReceivedShare = await gateway.receiving.turn_away(share_id)
-        else:
-            done = await gateway.sending.turn_down(share_id)
-        await _enter(gateway, "review.refused", done, share_id)
-        return done
+            return await gateway.receiving.turn_away(share_id, by=operator())
+        return await gateway.sending.turn_down(share_id, by=operator())
 
     _answer(run(config, work, as_json=as_json), as_json=as_json)
 
@@ -77,15 +71,6 @@ async def _comes(gateway: Gateway, share_id: str) -> bool:
     except NotFound:
         return False
     return True
-
-
-async def _enter(
-    gateway: Gateway, what: str, share: SentShare | ReceivedShare, share_id: str
-) -> None:
-    if isinstance(share, SentShare):
-        await entered(gateway, what, provider=share.receiving_server, about=share_id)
-    else:
-        await entered(gateway, what, provider=share.sending_server, about=share_id)
 
 
 def _answer(share: SentShare | ReceivedShare, *, as_json: bool) -> None:

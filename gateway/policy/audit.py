@@ -13,7 +13,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import TypedDict, TypeVar, Unpack
 
 from sqlalchemy import Connection
 
@@ -37,6 +37,18 @@ _LONGEST = 1000
 
 Result = TypeVar("Result")
 Waiting = tuple[Deed, asyncio.Future[None] | None]
+
+
+class _More(TypedDict, total=False):
+    """What may be told of a deed; see `Audit.deed`."""
+
+    outcome: str
+    who: str
+    whom: str
+    provider: str
+    about: str
+    decision: str
+    reason: str
 
 
 class Audit:
@@ -118,32 +130,12 @@ class Audit:
         self._have_written(entries)
         return result
 
-    async def record(
-        self,
-        what: str,
-        *,
-        outcome: str = DONE,
-        who: str = "",
-        whom: str = "",
-        provider: str = "",
-        about: str = "",
-        decision: str = "",
-        reason: str = "",
-    ) -> str:
+    async def record(self, what: str, **more: Unpack[_More]) -> str:
         """Write an entry down; returns its decision id once it is on disk.
 
         Raises Unavailable when it cannot be written.
         """
-        deed = self.deed(
-            what,
-            outcome=outcome,
-            who=who,
-            whom=whom,
-            provider=provider,
-            about=about,
-            decision=decision,
-            reason=reason,
-        )
+        deed = self.deed(what, **more)
         if self._on:
             written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             if not self._enqueue(deed, written):
@@ -152,30 +144,10 @@ class Audit:
             await written
         return deed.decision
 
-    def note(
-        self,
-        what: str,
-        *,
-        outcome: str = DONE,
-        who: str = "",
-        whom: str = "",
-        provider: str = "",
-        about: str = "",
-        decision: str = "",
-        reason: str = "",
-    ) -> str:
+    def note(self, what: str, **more: Unpack[_More]) -> str:
         """Have an entry written soon; returns its decision id. Too many at once are counted, not
         kept."""
-        deed = self.deed(
-            what,
-            outcome=outcome,
-            who=who,
-            whom=whom,
-            provider=provider,
-            about=about,
-            decision=decision,
-            reason=reason,
-        )
+        deed = self.deed(what, **more)
         self._note([deed])
         return deed.decision
 

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection
-from yarl import URL
 
 from gateway import config, metrics
 from gateway.errors import BadSignature, GatewayError, Malformed, ProviderFailed
@@ -27,7 +26,7 @@ from gateway.providers.directories import Directories, read_key
 from gateway.store import policies
 from gateway.store.database import Database
 from gateway.store.policies import KeptBundle
-from gateway.transport import Guarded, authority_of
+from gateway.transport import Guarded, server_of
 
 _LOOK_SECONDS = 0.2
 _FETCH_SECONDS = 20
@@ -235,7 +234,7 @@ class Live:
         headers = {"Accept": "application/jose, text/plain"}
         if kept is not None and kept.etag:
             headers["If-None-Match"] = kept.etag
-        provider = Authority(authority_of(URL(url, encoded=True)))
+        provider = server_of(url)
         async with self._anywhere.request(
             provider, "GET", url, headers=headers, total_seconds=_FETCH_SECONDS
         ) as answer:

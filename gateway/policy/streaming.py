@@ -17,17 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
-from yarl import URL
 
 from gateway import metrics
 from gateway.config import Audit as Settings
 from gateway.errors import GatewayError, ProviderFailed, Unavailable
 from gateway.logs import event
-from gateway.model import AuditEntry, Authority
+from gateway.model import AuditEntry
 from gateway.store import audit, streams
 from gateway.store.audit import Wanted
 from gateway.store.state import State
-from gateway.transport import Guarded, authority_of
+from gateway.transport import Guarded, server_of
 
 STDOUT = "stdout"
 
@@ -126,7 +125,7 @@ class Stream:
         if self._settings.stream_token_file:
             headers["Authorization"] = f"Bearer {_token(self._settings.stream_token_file)}"
         async with self._anywhere.request(
-            Authority(authority_of(URL(url, encoded=True))),
+            server_of(url),
             "POST",
             url,
             headers=headers,

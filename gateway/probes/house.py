@@ -4,19 +4,17 @@ import json
 import secrets
 
 from multidict import CIMultiDict
-from yarl import URL
 
 from gateway import config
 from gateway.dav import backend, headers
 from gateway.errors import GatewayError, NotFound, Refused
 from gateway.mail import Mail
-from gateway.model import Authority
 from gateway.policy.live import Live
 from gateway.probes.finding import Broken, Finding, failed, ok, skipped, warning
 from gateway.providers.directories import Directories, DirectoryState
 from gateway.sharing.credentials import basic
 from gateway.sharing.storage import Storage
-from gateway.transport import Guarded, authority_of
+from gateway.transport import Guarded, server_of
 
 _SECONDS = 15
 _DOCUMENT_BYTES = 256 * 1024
@@ -157,7 +155,7 @@ async def oidc(settings: config.Oidc, anywhere: Guarded) -> Finding:
     if settings.issuer is None:
         return skipped("oidc", "login.oidc.issuer is not set")
     url = f"{settings.issuer}/.well-known/openid-configuration"
-    provider = Authority(authority_of(URL(url, encoded=True)))
+    provider = server_of(url)
     try:
         async with anywhere.request(provider, "GET", url, total_seconds=_SECONDS) as answer:
             body = await answer.read(_DOCUMENT_BYTES)

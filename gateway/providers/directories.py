@@ -22,7 +22,7 @@ from gateway.ocm import directory, json
 from gateway.ocm.directory import Directory, DirectoryServer
 from gateway.store import directories
 from gateway.store.database import Database
-from gateway.transport import Guarded, authority_of
+from gateway.transport import Guarded, server_of
 
 _LOOK_SECONDS = 20
 """How long another process's refresh may go unseen."""
@@ -217,7 +217,7 @@ class Directories:
     async def _fetch(self, service: _Service) -> bytes:
         """An anonymous GET; redirects are not followed."""
         async with self._guarded.request(
-            Authority(authority_of(URL(service.url, encoded=True))),
+            server_of(service.url),
             "GET",
             service.url,
             headers={"Accept": "application/jose+json, application/jose, application/json"},

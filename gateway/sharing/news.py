@@ -19,19 +19,18 @@ from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection
-from yarl import URL
 
 from gateway import config
 from gateway.errors import GatewayError, ProviderFailed, Unavailable
 from gateway.logs import event
 from gateway.mail import Letter, Mail
-from gateway.model import Authority, News, NewsKind, NewsWay
+from gateway.model import News, NewsKind, NewsWay
 from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import PASSING
 from gateway.sharing.parties import Parties
 from gateway.store import news
 from gateway.store.state import State
-from gateway.transport import Guarded, authority_of
+from gateway.transport import Guarded, server_of
 
 _POLL_SECONDS = 2.0
 _LEASE_SECONDS = 180
@@ -205,7 +204,7 @@ class Newsroom:
         if self._settings.webhook_secret_file:
             sent["Webhook-Signature"] = _signature(self._settings.webhook_secret_file, sent, body)
         async with self._anywhere.request(
-            Authority(authority_of(URL(url, encoded=True))),
+            server_of(url),
             "POST",
             url,
             headers=sent,

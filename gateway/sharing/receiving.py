@@ -367,8 +367,8 @@ class Receiving:
             one for one in everything if one.state is ReceivedState.QUARANTINED and one.live_at(now)
         ]
 
-    async def release(self, share_id: str) -> ReceivedShare:
-        """The operator lets a share in that was held: its recipient sees it and is told of it.
+    async def release(self, share_id: str, *, by: str) -> ReceivedShare:
+        """An operator lets a share in that was held: its recipient sees it and is told of it.
 
         Raises NotFound, and Conflict for one that is not held or has expired.
         """
@@ -376,12 +376,12 @@ class Receiving:
         if not share.live_at(self._clock()):
             raise Conflict("the share has expired")
         release = partial(self._admission.release, share=share)
-        deed = self._deed("received.released", share, self._address(share))
+        deed = self._deed("review.released", share, by)
         if not await self._others.audit.write(release, lambda done: deed if done else None):
             raise Conflict(f"the share is {share.state.value}, not held")
         return await self.by_id(share_id)
 
-    async def turn_away(self, share_id: str) -> ReceivedShare:
+    async def turn_away(self, share_id: str, *, by: str) -> ReceivedShare:
         """The operator does not let a share in that was held; its server hears that it was
         declined. Raises NotFound, and Conflict for one that is not held."""
         share = await self.by_id(share_id)
@@ -390,6 +390,7 @@ class Receiving:
             ReceivedState.DECLINED,
             Errand.SHARE_DECLINED,
             (ReceivedState.QUARANTINED,),
+            deed=self._deed("review.refused", share, by),
         )
 
     async def hide(
@@ -427,10 +428,12 @@ class Receiving:
         out_of: tuple[ReceivedState, ...],
         *,
         at_once: bool = True,
+        deed: Deed | None = None,
     ) -> ReceivedShare:
         """The decision and the errand that tells of it, in one transaction.
 
         Not `at_once` while the share itself has not been answered: its server hears that first.
+        The recipient decides where no other `deed` is given.
         """
         entry = notices.entry(errand, share.id, share.sending_server, self._clock())
         if not at_once:
@@ -452,7 +455,7 @@ class Receiving:
             outbox.add(connection, replace(entry, share=everyone[0].id))
             return True, True
 
-        deed = self._deed(f"received.{state.value}", share, self._address(share))
+        deed = deed or self._deed(f"received.{state.value}", share, self._address(share))
         moved, told = await self._others.audit.write(record, lambda done: deed if done[0] else None)
         if moved:
             event(f"share.{state.value}", id=share.id, server=share.sending_server)

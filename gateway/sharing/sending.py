@@ -159,8 +159,8 @@ class Sending:
         """What the operator has to look at before anybody is told of it, the newest first."""
         return [one for one in await self.all() if one.state is SentState.HELD]
 
-    async def release(self, provider_id: str) -> SentShare:
-        """The operator lets a Share go that was held for review. Raises NotFound, Conflict."""
+    async def release(self, provider_id: str, *, by: str) -> SentShare:
+        """An operator lets a Share go that was held for review. Raises NotFound, Conflict."""
         share = await self.by_id(provider_id)
         if share.expiration_at is not None and share.expiration_at <= self._clock():
             raise Conflict("the share has expired")
@@ -173,13 +173,13 @@ class Sending:
             outbox.add(connection, entry)
             return True
 
-        deed = self._deed("sent.released", share)
+        deed = replace(self._deed("review.released", share), who=by)
         if not await self._others.audit.write(record, lambda done: deed if done else None):
             raise Conflict(f"the share is {share.state.value}, not held")
         await self._outbox.attempt(entry.id)
         return await self.by_id(provider_id)
 
-    async def turn_down(self, provider_id: str) -> SentShare:
+    async def turn_down(self, provider_id: str, *, by: str) -> SentShare:
         """The operator does not let a Share go that was held; its owner sees it as refused."""
         share = await self.by_id(provider_id)
         move = partial(
@@ -189,7 +189,7 @@ class Sending:
             out_of=(SentState.HELD,),
             reason="the operator of this server did not approve it",
         )
-        deed = self._deed("sent.turned-down", share)
+        deed = replace(self._deed("review.refused", share), who=by)
         if not await self._others.audit.write(move, lambda done: deed if done else None):
             raise Conflict(f"the share is {share.state.value}, not held")
         return await self.by_id(provider_id)

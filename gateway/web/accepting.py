@@ -8,6 +8,7 @@ already are served. Here the listening sockets are watched once more, and emptie
 import asyncio
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -21,6 +22,8 @@ _PAUSE_SECONDS = 1
 
 class OpenSite(web.TCPSite):
     """aiohttp's site, which takes in up to a hundred connections at once."""
+
+    _doors: "Sequence[_Door]" = ()
 
     async def start(self) -> None:
         """Listen."""

@@ -22,9 +22,8 @@ from yarl import URL
 
 from gateway import config
 from gateway.errors import GatewayError, Malformed, ProviderFailed, ProviderRefused, Refused
-from gateway.model import Authority
 from gateway.store.vault import Vault
-from gateway.transport import Guarded, authority_of
+from gateway.transport import Guarded, server_of
 
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
 _ALGORITHMS += ["ES256", "ES384", "ES512", "EdDSA"]
@@ -238,7 +237,7 @@ class Oidc:
         return keys
 
     async def _json(self, method: str, url: str, **options: Any) -> dict[str, Any]:
-        provider = Authority(authority_of(URL(url, encoded=True)))
+        provider = server_of(url)
         async with self._guarded.request(
             provider, method, url, total_seconds=_SECONDS, **options
         ) as answer:
