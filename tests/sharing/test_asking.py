@@ -95,11 +95,16 @@ async def test_a_denied_server_is_not_asked(opened, peer):
     assert peer.seen == []
 
 
-async def test_what_the_owner_shares_afterwards_stands_beside_the_request(gateway, peer):
+async def test_what_the_owner_shares_afterwards_stands_beside_the_request(opened, peer):
+    clock = Clock()
+    gateway = await opened(clock=clock)
     peer.on(ASKING, Answer(201, b"{}"))
-    share = await receive_share(peer, gateway)
-    of_owner = await gateway.asking.send("alice", share.owner, "report-1")
+    earlier = await receive_share(peer, gateway)
+    clock.now += 1
+    of_owner = await gateway.asking.send("alice", earlier.owner, "report-1")
     of_another = await gateway.asking.send("alice", f"curie@{peer.authority}", "report-1")
+    share = await receive_share(peer, gateway)
     shares = await gateway.receiving.inbox("alice")
+    assert {one.id for one in shares} == {earlier.id, share.id}
     assert [one.id for one in came(of_owner, shares)] == [share.id]
     assert came(of_another, shares) == []
