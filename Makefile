@@ -24,6 +24,7 @@ install = @set -eu; $(find_python); \
 	export PIP_DISABLE_PIP_VERSION_CHECK=1; \
 	$(BIN)/python -m pip install --quiet --require-hashes -r $<; \
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .; \
+	$(BIN)/python -m compileall -q gateway; \
 	touch $@
 
 # `make run` is content with what developers have installed, so that it never undoes it.
