@@ -73,6 +73,7 @@ from gateway.store.place import PostgresAddress
 from gateway.store.state import State, open_state
 from gateway.transport import Guarded, TestingHosts, authority_of
 from gateway.upstream.pool import Pool
+from gateway.upstream.redirects import DataServers, Redirected
 from gateway.web import named
 from gateway.web.accepting import OpenSite
 from gateway.web.api import Api
@@ -200,7 +201,7 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         ledger = Ledger(state.database, clock, told, **dict(settings.policy.decisions))
         keeper = Doorkeeper(sources.from_config(settings.policy), registry, ledger, clock)
         guarded = Guarded(testing, keeper.admit_provider, healths, routes)
-        way = Pool(idle_seconds=settings.limits.storage_idle_seconds)
+        way = _way_to_storage(settings)
         try:
             outbox = Outbox(state, settings.outbox, clock)
             rates = Rates(settings)
@@ -287,6 +288,14 @@ def _oidc(gateway: Gateway, pages: Pages) -> Oidc | None:
     back = gateway.ours.origin + pages.url("/login/oidc/back")
     login, vault = gateway.settings.login, gateway.state.vault
     return Oidc(login, gateway.anywhere, vault, back, gateway.clock)
+
+
+def _way_to_storage(settings: Config) -> Pool:
+    idle, redirects = settings.limits.storage_idle_seconds, settings.storage.redirects
+    if not redirects.hosts:
+        return Pool(idle_seconds=idle)
+    servers = DataServers(settings.storage.url, redirects.hosts, credentials=redirects.credentials)
+    return Redirected(servers, idle_seconds=idle)
 
 
 def _others(

@@ -128,6 +128,12 @@ def _domain_pattern(value: str) -> str:
     return _host(value)
 
 
+def _data_server(value: str) -> str:
+    """host, host:port, *.suffix or *.suffix:port, perhaps behind http:// or https://."""
+    _host(re.sub(r"^https?://", "", value).removeprefix("*."))
+    return value
+
+
 def _network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.ip_network(str(value), strict=False)
 
@@ -287,6 +293,13 @@ class Quirks(Section):
     locks: bool = True
 
 
+class Redirects(Section):
+    """Data servers to which the storage sends requests on."""
+
+    hosts: tuple[Annotated[str, AfterValidator(_data_server)], ...] = ()
+    credentials: bool = False
+
+
 class Storage(Section):
     """The WebDAV storage behind the gateway."""
 
@@ -294,6 +307,7 @@ class Storage(Section):
     path: str = "/{user}"
     pass_through: bool = False
     credentials: Credentials = Credentials()
+    redirects: Redirects = Redirects()
     quirks: Quirks = Quirks()
 
     @field_validator("path")

@@ -66,8 +66,8 @@ class Storage:
         """Where the tree begins, without a slash at the end."""
         return f"{self.scheme}://127.0.0.1:{self.port}/dav"
 
-    def start(self) -> None:
-        """Start the server and return when it answers."""
+    def launch(self) -> None:
+        """Start the server and do not wait for it."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
@@ -76,6 +76,11 @@ class Storage:
                 stderr=log,
                 start_new_session=True,
             )
+
+    def start(self) -> None:
+        """Start the server and return when it answers."""
+        self.launch()
+        assert self.process is not None
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -103,15 +108,20 @@ class Storage:
 
     def answers(self) -> bool:
         """Does it speak HTTP yet? Any status will do."""
+        return self.status("OPTIONS", "/dav/") > 0
+
+    def status(self, method: str, path: str) -> int:
+        """What it answers to a request without credentials; 0 when it does not."""
         connection = self._connection()
         try:
-            connection.request("OPTIONS", "/dav/")
-            connection.getresponse().read()
+            connection.request(method, path)
+            answer = connection.getresponse()
+            answer.read()
         except (OSError, http.client.HTTPException):
-            return False
+            return 0
         finally:
             connection.close()
-        return True
+        return answer.status
 
     def log_tail(self, lines: int = 30) -> str:
         """The end of what the server wrote."""
@@ -217,6 +227,45 @@ def rclone(folder: Path) -> Iterator[Storage]:
         yield storage
 
 
+@dataclass(slots=True)
+class Cluster:
+    """XRootD's door, which sends every request on, and the data server that has the files."""
+
+    door: Storage
+    disk: Storage
+
+
+@contextlib.contextmanager
+def xrootd(folder: Path) -> Iterator[Cluster]:
+    """A door and a data server, without credentials. They listen on all addresses: XRootD does."""
+    program, manager = require("xrootd"), require("cmsd")
+    if not any(Path("/usr/lib").glob("*/libXrdHttp-*.so")):
+        missing("XRootD's HTTP is not installed")
+    home = _home(folder, "xrootd")
+    announced, ports = free_port(), {"manager": free_port(), "server": free_port()}
+    with contextlib.ExitStack() as stack:
+        found: dict[str, Storage] = {}
+        for role, port in ports.items():
+            file = home / f"{role}.cfg"
+            file.write_text(_xrootd_configuration(home, role, port, announced))
+            for name in (manager, program):
+                log = home / f"{role}-{Path(name).name}.log"
+                command = [*_unprivileged(), name, "-c", str(file), "-n", role]
+                storage = Storage(role, port, home / "tree/dav", log, command)
+                if name is manager:
+                    storage.launch()
+                    stack.callback(storage.stop)
+                else:
+                    found[role] = stack.enter_context(_running(storage))
+        cluster = Cluster(found["manager"], found["server"])
+        deadline = time.monotonic() + START_SECONDS
+        while cluster.door.status("GET", "/dav/alice/") not in (302, 307):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"XRootD did not start:\n{cluster.disk.log_tail()}")
+            time.sleep(0.2)
+        yield cluster
+
+
 STORAGES = {"apache": apache, "nginx": nginx, "wsgidav": wsgidav}
 MORE_STORAGES = STORAGES | {"lighttpd": lighttpd, "rclone": rclone}
 QUIRKS: dict[str, dict[str, bool]] = {
@@ -300,6 +349,26 @@ def _htpasswd() -> str:
         f"{name}:{{SHA}}{base64.b64encode(hashlib.sha1(word.encode()).digest()).decode()}\n"
         for name, word in accounts.items()
     )
+
+
+def _xrootd_configuration(home: Path, role: str, port: int, announced: int) -> str:
+    return f"""
+all.role {role}
+all.manager 127.0.0.1:{announced}
+all.export /dav
+all.adminpath {home}/{role}
+all.pidpath {home}/{role}
+oss.localroot {home}/tree
+xrd.network nodnr
+if exec xrootd
+  xrd.port {port}
+  xrd.protocol http:{port} libXrdHttp.so
+fi
+if exec cmsd
+  xrd.port {announced if role == "manager" else "any"}
+fi
+cms.delay startup 1 lookup 1
+"""
 
 
 def _apache_configuration(home: Path, port: int) -> str:

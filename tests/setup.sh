@@ -17,6 +17,8 @@ nginx nginx
 lighttpd lighttpd
 /usr/lib/lighttpd/mod_webdav.so lighttpd-mod-webdav
 rclone rclone
+xrootd xrootd-server
+/usr/lib/*/libXrdHttp-*.so xrootd-server-plugins
 litmus litmus
 curl curl
 cadaver cadaver

@@ -51,11 +51,23 @@ def told(status: int, headers: Mapping[str, str]) -> str:
         raise BackendUnavailable(
             "the storage is busy", detail=f"status {status}", retry_after=_pause(headers)
         )
-    if status in (302, 303):
-        raise CredentialRefused(
-            "the storage sends to another page", detail=f"status {status}, perhaps to log in"
-        )
+    if status in REDIRECTS:
+        raise _sent_away(status, headers.get("Location", ""))
     raise BackendFailed("the storage answered unexpectedly", detail=f"status {status}")
+
+
+def _sent_away(status: int, location: str) -> CredentialRefused | BackendFailed:
+    """A redirect that nobody follows. Only its server is told: the rest may be a key."""
+    try:
+        server = urlsplit(location).netloc.rpartition("@")[2]
+    except ValueError:
+        server = ""
+    where = f"status {status}, to {server or 'another page'}"
+    if status in (302, 303):
+        return CredentialRefused(
+            "the storage sends to another page", detail=f"{where}, perhaps to log in"
+        )
+    return BackendFailed("the storage answered unexpectedly", detail=where)
 
 
 def _pause(headers: Mapping[str, str]) -> int:
@@ -69,7 +81,10 @@ def leads_to_slash(status: int, headers: Mapping[str, str], url: str) -> bool:
 
     WsgiDAV leaves out what stands before its own root, so the end of the path will do.
     """
-    path = urlsplit(headers.get("Location", "")).path if status in REDIRECTS else ""
+    try:
+        path = urlsplit(headers.get("Location", "")).path if status in REDIRECTS else ""
+    except ValueError:
+        return False
     here = urlsplit(url).path
     if not path.endswith("/") or here.endswith("/"):
         return False

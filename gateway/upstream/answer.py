@@ -21,6 +21,7 @@ class Answer:
     """What a storage answers to `method`.
 
     untouched: not a byte has come.
+    invited: it has said 100, the body may come (RFC 9110 10.1.1).
     head: the final head, once it is here; 1xx are passed over.
     ended: the body is complete.
     surplus: bytes came after that.
@@ -36,12 +37,14 @@ class Answer:
         "_pieces",
         "ended",
         "head",
+        "invited",
         "surplus",
         "untouched",
     )
 
     def __init__(self, method: str) -> None:
         self.untouched = True
+        self.invited = False
         self.head: Head | None = None
         self.ended = False
         self.surplus = False
@@ -126,6 +129,7 @@ class Answer:
                 self._begin_body(found, data)
                 return
             self._interim += 1
+            self.invited |= found.status == 100
             if found.status == 101 or self._interim > MOST_INTERIM:
                 raise _improper(f"status {found.status}, answer {self._interim}")
         if len(data) > head.LONGEST_HEAD:

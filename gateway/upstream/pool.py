@@ -14,6 +14,7 @@ import asyncio
 import ssl
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -49,7 +50,8 @@ class Pool:
     """Connections to any number of origins, the last used first.
 
     most: requests at a time; more have to wait. kept: idle connections to each origin.
-    idle_seconds: the longest silence of a storage, where a request does not say.
+    idle_seconds: the longest silence of a storage, where a request does not say. invited: uploads
+    announce themselves and wait for the storage to let them in.
     """
 
     def __init__(
@@ -59,8 +61,10 @@ class Pool:
         most: int = 1024,
         kept: int = 64,
         tls: ssl.SSLContext | None = None,
+        invited: bool = False,
     ) -> None:
         self.idle_seconds = idle_seconds
+        self.invited = invited
         self._slots = asyncio.Semaphore(most)
         self._kept = kept
         self._tls = tls
@@ -85,7 +89,7 @@ class Pool:
         body: Body = None,
         total_seconds: float | None = None,
         idle_seconds: float | None = None,
-    ) -> "Asking":
+    ) -> AbstractAsyncContextManager[Reply]:
         """Send one request and yield the Reply; `url` goes out byte for byte.
 
         `idle_seconds` is the longest silence of the storage, `total_seconds` the longest the whole
@@ -238,6 +242,8 @@ class Asking:
             fields.append(_USER_AGENT)
         if "Accept-Encoding" not in given:
             fields.append(_IDENTITY)
+        if self._waits:
+            fields.append(("Expect", "100-continue"))
         if (trace := TRACE.get()) and "traceparent" not in given:
             fields.append(("traceparent", trace))
         announced = given.get("Content-Length")
@@ -261,7 +267,13 @@ class Asking:
 
     async def _once(self, connection: Connection, data: bytes, announced: int | None) -> Reply:
         connection.begin(self._method, idle_seconds=self._idle, total_seconds=self._total)
-        return Reply(await sending.ask(connection, data, self._body, announced), connection)
+        found = await sending.ask(connection, data, self._body, announced, invited=self._waits)
+        return Reply(found, connection)
+
+    @property
+    def _waits(self) -> bool:
+        """Whether the body waits to be let in."""
+        return self._pool.invited and not (self._body is None or isinstance(self._body, bytes))
 
     def _leave(self, *, abort: bool = False) -> None:
         connection, self._connection = self._connection, None

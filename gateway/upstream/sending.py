@@ -9,14 +9,18 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gateway.errors import Malformed
+from gateway.errors import BackendFailed, Malformed
 from gateway.upstream import chunked
 from gateway.upstream.connection import Connection
 from gateway.upstream.head import Head
+
+INVITATION_SECONDS = 20.0
+"""How long a body waits to be let in. XRootD takes five to place a new file."""
 
 _OURS = ("Transfer-Encoding", "Connection", "Upgrade", "Expect")
 _EMPTY = (("Content-Length", "0"),)
@@ -77,21 +81,36 @@ def _known_length(body: Body) -> int | None:
             return None
 
 
-async def ask(connection: Connection, head: bytes, body: Body, announced: int | None) -> Head:
+async def ask(
+    connection: Connection,
+    head: bytes,
+    body: Body,
+    announced: int | None,
+    *,
+    invited: bool = False,
+) -> Head:
     """Send a request and return the head of the answer.
 
-    `announced` is the Content-Length of an iterated body. Raises what `Connection.head` does, and
-    what the body raises. The caller closes the connection after a failure.
+    `announced` is the Content-Length of an iterated body. A body that is to be `invited` is not
+    touched when the answer comes before it. Raises what `Connection.head` does, and what the body
+    raises. The caller closes the connection after a failure.
     """
     if body is None or isinstance(body, bytes):
         connection.write(head + body if body else head)
         return await connection.head()
+    if invited:
+        connection.write(head)
+        head = b""
+        if (refusal := await _uninvited(connection)) is not None:
+            connection.spend()
+            return refusal
     # Also what is answered to an upload that breaks is read from it.
     lent = connection.lend() if connection.plain and not connection.closing else None
     if isinstance(body, Poured):
         sending = _pour(connection, head, body, lent)
     else:
-        connection.write(head)
+        if head:
+            connection.write(head)
         sending = _send(connection, body, announced)
     upload = asyncio.ensure_future(sending)
     upload.add_done_callback(lambda _: connection.wake())
@@ -104,6 +123,19 @@ async def ask(connection: Connection, head: bytes, body: Body, announced: int | 
         if upload.cancelled() or upload.exception() is not None:
             connection.spend()
         connection.unlend()
+
+
+async def _uninvited(connection: Connection) -> Head | None:
+    """What was answered instead of an invitation. Old storages never invite: they get the body
+    after a while (RFC 9110 10.1.1)."""
+    answer = connection.answer
+    with suppress(TimeoutError):
+        async with asyncio.timeout(INVITATION_SECONDS):
+            while answer.head is None and not answer.invited:
+                await connection.wait(patiently=True)
+    if answer.head is not None and answer.head.status < 300:
+        raise BackendFailed("the storage answered an upload before its body")
+    return answer.head
 
 
 async def _answer(connection: Connection, upload: asyncio.Future[None]) -> Head:

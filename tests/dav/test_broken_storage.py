@@ -83,6 +83,14 @@ async def test_what_has_no_meaning_here_is_502(client, broken, status):
         await client.ask("PROPFIND", "/a", Depth="0")
 
 
+@pytest.mark.parametrize("location", ["http://[", "//", "", "http://u:word@disk1:99/key?word"])
+async def test_a_redirect_that_leads_nowhere_is_502(client, broken, location):
+    broken.says("307 Moved", b"", f"Location: {location}")
+    with pytest.raises(BackendFailed) as caught:
+        await client.ask("PROPFIND", "/a", Depth="0")
+    assert "word" not in caught.value.detail
+
+
 async def test_a_busy_storage_is_unavailable_for_a_bounded_time(client, broken):
     broken.says("503 Busy", b"", "Retry-After: 99999999")
     with pytest.raises(BackendUnavailable) as caught:
