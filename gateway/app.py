@@ -67,6 +67,7 @@ from gateway.sharing.storage import Storage
 from gateway.sharing.sweeping import Sweeping
 from gateway.sharing.visiting import Visiting
 from gateway.sharing.wayf import Wayf
+from gateway.store import rates as store_rates
 from gateway.store import replays, revisions, sessions
 from gateway.store.following import follow
 from gateway.store.place import PostgresAddress
@@ -199,12 +200,14 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         )
         told = partial(_enter, audit, ours.authority)
         ledger = Ledger(state.database, clock, told, **dict(settings.policy.decisions))
-        keeper = Doorkeeper(sources.from_config(settings.policy), registry, ledger, clock)
+        rates = Rates(settings, state if _several(settings) else None)
+        keeper = Doorkeeper(
+            sources.from_config(settings.policy), registry, ledger, clock, rates.within
+        )
         guarded = Guarded(testing, keeper.admit_provider, healths, routes)
         way = _way_to_storage(settings)
         try:
             outbox = Outbox(state, settings.outbox, clock)
-            rates = Rates(settings)
             others = _others(
                 settings, guarded, keeper, registry, ring, state, outbox, audit, rates, clock
             )
@@ -259,6 +262,11 @@ def place_of(state: config.State) -> Path | PostgresAddress:
     if not state.shared:
         return state.database_file
     return PostgresAddress(state.database, state.database_password_file, state.connections)
+
+
+def _several(settings: Config) -> bool:
+    """Whether other processes may answer the same callers."""
+    return settings.state.shared or settings.public.workers > 1
 
 
 def _routes(settings: Config) -> PrivateRoutes:
@@ -651,6 +659,7 @@ async def attentive(gateway: Gateway) -> AsyncIterator[None]:
             gateway.ledger.work,
             gateway.accesses.work,
             gateway.live.work,
+            gateway.rates.work,
             partial(_follow, gateway),
             gateway.others.registry.work,
         ):
@@ -754,6 +763,7 @@ async def _sweep(gateway: Gateway) -> None:
         try:
             await gateway.state.database.write(partial(replays.sweep, now=_now()))
             await gateway.state.database.write(old)
+            await gateway.state.database.write(store_rates.sweep)
             gateway.audit.settle()
             await gateway.audit.retire(gateway.settings.audit.retention_days)
         except Unavailable as error:

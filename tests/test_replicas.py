@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from sqlalchemy import text
@@ -20,8 +20,8 @@ from tests.sharing.stage import create_share, peer, send_share, storage, token_o
 __all__ = ["peer", "storage"]
 
 
-@pytest.fixture
-async def replicas(tmp_path, storage, postgres):
+@asynccontextmanager
+async def two_replicas(tmp_path, storage, postgres, **changes):
     """Two gateways of one public origin, which lies at the first one's port."""
     port = free_port()
     origin, key = f"http://127.0.0.1:{port}", {"key_file": str(tmp_path / "key")}
@@ -30,9 +30,16 @@ async def replicas(tmp_path, storage, postgres):
         for name, own in (("one", port), ("two", free_port())):
             public = {"origin": origin, "listen": f"127.0.0.1:{own}"}
             gateway = in_process(
-                tmp_path / name, storage, postgres=postgres, public=public, state=key
+                tmp_path / name, storage, postgres=postgres, public=public, state=key, **changes
             )
             opened.append(await stack.enter_async_context(gateway))
+        yield opened
+
+
+@pytest.fixture
+async def replicas(tmp_path, storage, postgres):
+    """As they come."""
+    async with two_replicas(tmp_path, storage, postgres) as opened:
         yield opened
 
 
@@ -112,6 +119,38 @@ async def test_a_signature_is_taken_once_among_all_replicas(replicas):
     for number in range(10):
         taken = await asyncio.gather(*(add(gateway, number) for gateway in replicas * 4))
         assert sorted(taken) == [False] * 7 + [True]
+
+
+async def test_wrong_tokens_at_one_replica_are_counted_at_the_other(
+    tmp_path, storage, postgres, peer
+):
+    limits = {"limits": {"failed_logins_per_minute": 4}, "testing": {"rate_limits": True}}
+    async with two_replicas(tmp_path, storage, postgres, **limits) as replicas:
+        share = await create_share(replicas[0], peer)
+        token = await token_of(replicas[0], peer, share)
+        for gateway in replicas * 2:
+            assert await visit_at(gateway, peer, share, "guess") == 401
+        for gateway in replicas:
+            assert await visit_at(gateway, peer, share, "guess") == 429
+            assert await visit_at(gateway, peer, share, token) == 429
+
+
+async def test_what_a_rule_limits_is_limited_at_all_replicas_together(
+    tmp_path, storage, postgres, peer
+):
+    rule = {"who": "everyone", "action": "access", "then": "allow"}
+    rules = [rule | {"limits": {"rate_per_minute": 5}}]
+    async with two_replicas(tmp_path, storage, postgres, policy={"rules": rules}) as replicas:
+        one, two = replicas
+        share = await create_share(one, peer)
+        token = await token_of(one, peer, share)
+        for _ in range(5):
+            assert await visit_at(one, peer, share, token) == 200
+        assert await visit_at(one, peer, share, token) == 429
+        said = f"{share.receiving_server} policy.rules.0"
+        bucket = two.rates._bucket("policy", said)
+        await eventually(lambda: two.rates._left(bucket, time.monotonic()) > 45)
+        assert await visit_at(two, peer, share, token) == 429
 
 
 async def test_an_errand_is_run_once_among_all_replicas(replicas, peer):

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -34,6 +35,31 @@ def test_two_workers_share_port_state_and_metrics(tmp_path):
         assert counted
         assert int(counted[1]) == 40
         assert 'ocm_build_info{version="' in text
+
+
+def test_two_workers_count_guesses_together(tmp_path):
+    with (
+        servers.wsgidav(tmp_path) as storage,
+        running(
+            tmp_path / "a",
+            storage.url,
+            public_workers=2,
+            testing={"rate_limits": True},
+            limits={"failed_logins_per_minute": 4},
+        ) as gateway,
+    ):
+        url = f"{gateway.origin}/api/v1/shares"
+        wrong = {"Authorization": "Basic YWxpY2U6d3Jvbmc="}  # alice:wrong
+        statuses = [status(urllib.request.Request(url, headers=wrong)) for _ in range(14)]
+        assert statuses == [401] * 4 + [429] * 10
+
+
+def status(request: urllib.request.Request) -> int:
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def test_a_worker_that_dies_is_replaced_and_sigterm_ends_all(tmp_path):

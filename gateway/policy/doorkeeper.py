@@ -64,16 +64,20 @@ class Doorkeeper:
         registry: Registry | None = None,
         ledger: Ledger | None = None,
         clock: Callable[[], int] = lambda: 0,
+        counted: Callable[[int, str], None] = lambda *_: None,
     ) -> None:
-        """The registry knows whom the operator has blocked, the ledger keeps what was decided."""
+        """The registry knows whom the operator has blocked, the ledger keeps what was decided.
+
+        `counted` counts one of so many a minute, of whom; it raises TooMany for one too many.
+        """
         self._in_force = in_force
         self._registry = registry
         self._ledger = ledger
         self._clock = clock
+        self._counted = counted
         self.generation = 0
         self._known: dict[_Key, Verdict] = {}
         self._refused: dict[_Key, tuple[str, int]] = {}
-        self._rates: dict[tuple[Authority, str], tuple[int, int]] = {}
 
     @property
     def in_force(self) -> InForce:
@@ -257,19 +261,15 @@ class Doorkeeper:
         most = verdict.limits.rate_per_minute
         if most is None:
             return
-        minute = self._clock() // 60
-        began, count = self._rates.get((provider, verdict.rule), (minute, 0))
-        count = count + 1 if began == minute else 1
-        if len(self._rates) >= _MANY:
-            self._rates.clear()
-        self._rates[provider, verdict.rule] = minute, count
-        if count > most:
-            metrics.rate_limited.labels(scope="policy").inc()
-            error = TooMany(
-                f"the policy of this server allows {most} of these a minute", retry_after=60
+        try:
+            self._counted(most, f"{provider} {verdict.rule}")
+        except TooMany as error:
+            said = TooMany(
+                f"the policy of this server allows {most} of these a minute",
+                retry_after=error.retry_after,
             )
-            error.decision = decision_id
-            raise error
+            said.decision = decision_id
+            raise said from None
 
 
 def refusal(ruling: Ruling) -> GatewayError:

@@ -105,6 +105,10 @@ class Access:
         rel = path.segments[1:] if named else path.segments
         return self._target(share, rel, limits, named=named)
 
+    def knows(self, authorizations: Sequence[str]) -> bool:
+        """Whether these are one token that was found to be ours before."""
+        return len(authorizations) == 1 and authorizations[0][7:] in self._verified
+
     def admit(self, share: SentShare, action: Action) -> Limits:
         """Within which limits the Receiving Server may use a Share now; Refused, or NotFound."""
         limits = self._doorkeeper.admit_share(

@@ -54,7 +54,7 @@ class Parties:
 
     async def login(self, authorization: str) -> User | None:
         """The user whose Basic credentials these are, or None (RFC 7617)."""
-        remembered = hmac.digest(self._hash_key, authorization.encode(), "sha256")
+        remembered = self._hash(authorization)
         if user := self._logged_in.get(remembered):
             return user
         name, password = basic_pair(authorization)
@@ -70,6 +70,13 @@ class Parties:
         if user:
             self._logged_in[remembered] = user
         return user
+
+    def knows(self, authorization: str) -> bool:
+        """Whether these credentials were right a moment ago, so that nobody is asked."""
+        return self._hash(authorization) in self._logged_in
+
+    def _hash(self, authorization: str) -> bytes:
+        return hmac.digest(self._hash_key, authorization.encode(), "sha256")
 
     def _login_from_list(self, name: str, password: str) -> User | None:
         listed = self._listed.get(name)

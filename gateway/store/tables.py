@@ -5,6 +5,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     Index,
     MetaData,
     String,
@@ -255,6 +256,14 @@ replays = Table(
     Column("signature", String, primary_key=True),
     Column("expires_at", Integer, nullable=False),
     Index("replays_by_expiry", "expires_at"),
+)
+
+rates = Table(
+    "rates",
+    metadata,
+    Column("bucket", String, primary_key=True),
+    Column("empty_at", Double, nullable=False),
+    Index("rates_by_end", "empty_at"),
 )
 
 sessions = Table(

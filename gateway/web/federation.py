@@ -132,7 +132,7 @@ class Federation:
         message = await self.message(request)
         _expect_json(request)
         acceptance = invites.parse_acceptance(message.body)
-        with self._rates.guessing("secret", visit_of(request).network, Malformed):
+        async with self._rates.guessing("secret", visit_of(request).network, Malformed):
             welcome = await self._inviting.receive_acceptance(acceptance, message)
         body = invites.person_members(welcome.sender)
         if not welcome.repeated:
@@ -147,7 +147,7 @@ class Federation:
         unsigned = not any(name.lower().startswith("signature") for name, _ in message.headers)
         lenient = unsigned and self._sending.takes_unsigned_exchange
         asked = tokens.parse_request(content_type, message.body, lenient=lenient)
-        with self._rates.guessing("secret", visit_of(request).network, InvalidGrant):
+        async with self._rates.guessing("secret", visit_of(request).network, InvalidGrant):
             answer = await self._sending.exchange_token(asked, message)
         response = web.Response(
             body=tokens.encode_response(answer), content_type="application/json"

@@ -73,9 +73,9 @@ class Login:
         if not self._by_password:
             return self._form(view, view.field("next"), 404)
         address, network = visit_of(view.request).address, visit_of(view.request).network
+        tried = (("login", network), ("name", name))
         try:
-            self._rates.check("login", network)
-            self._rates.check("name", name)
+            await self._rates.check(*tried)
         except TooMany as error:
             view.say(view.gettext("Too many attempts; try again in a minute."), "failed")
             response = self._form(view, view.field("next"), error.status)
@@ -84,8 +84,7 @@ class Login:
         usable = ":" not in name and len(name) + len(password) <= _LONGEST
         user = await self._parties.login(basic(name, password)) if usable else None
         if user is None:
-            self._rates.guessed("login", network)
-            self._rates.guessed("name", name)
+            await self._rates.guessed(*tried)
             event("login.failed", level="warning", address=address)
             self._trail.refused(name, f"wrong password, {address}")
             view.say(view.gettext("Name or password is wrong."), "failed")

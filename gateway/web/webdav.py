@@ -96,7 +96,9 @@ class Doors:
         authorizations = request.headers.getall("Authorization", [])
         if not authorizations:
             return await self._access.authorize(authorizations, path)
-        with self._rates.guessing("login", visit_of(request).network, Unauthorized):
+        known = self._access.knows(authorizations)
+        network = visit_of(request).network
+        async with self._rates.guessing("login", network, Unauthorized, known=known):
             return await self._access.authorize(authorizations, path)
 
     async def received(self, request: web.BaseRequest, path: RequestPath) -> web.StreamResponse:
@@ -147,8 +149,9 @@ class Doors:
         if not authorizations:
             raise Unauthorized("log in to see what was shared with you", challenges=(_BASIC,))
         name = basic_pair(authorizations[0])[0]
-        with self._rates.guessing("login", visit_of(request).network, Unauthorized, name=name):
-            only = authorizations[0] if len(authorizations) == 1 else ""
+        only = authorizations[0] if len(authorizations) == 1 else ""
+        network, known = visit_of(request).network, self._parties.knows(only)
+        async with self._rates.guessing("login", network, Unauthorized, name=name, known=known):
             user = await self._parties.login(only)
             if user is None:
                 self._trail.refused(name, f"wrong password, {visit_of(request).address}")

@@ -10,11 +10,13 @@ from gateway.policy import sources
 from gateway.policy.doorkeeper import Doorkeeper
 from gateway.policy.facts import Action
 from tests.policy.text import facts
+from tests.sharing.stage import Clock
+from tests.test_rates import rates
 
 
-def keeper(default="deny", clock=lambda: 60, **policy):
+def keeper(default="deny", clock=lambda: 60, counted=lambda *_: None, **policy):
     settings = config.Policy(default=default, **policy)
-    return Doorkeeper(sources.from_config(settings), clock=clock)
+    return Doorkeeper(sources.from_config(settings), clock=clock, counted=counted)
 
 
 @pytest.mark.conforms("OCM-GW-09")
@@ -75,15 +77,17 @@ def test_a_rule_by_network_asks_who_calls():
 
 
 def test_a_rate_is_kept():
-    now = 60
+    clock = Clock(60)
     limited = {"who": "a.example", "then": "allow", "limits": {"rate_per_minute": 2}}
-    found = keeper(clock=lambda: now, rules=(limited,))
+    found = keeper(clock=clock, counted=rates(clock).within, rules=(limited,))
     for _ in range(2):
         found.admit(facts("share-in", "a.example"))
     with pytest.raises(TooMany) as caught:
         found.admit(facts("share-in", "a.example"))
     assert caught.value.decision
-    now += 60
+    assert caught.value.retry_after == 30
+    assert "2 of these a minute" in caught.value.message
+    clock.now += 30
     found.admit(facts("share-in", "a.example"))
 
 
