@@ -1,24 +1,39 @@
-"""One verdict of a large policy: a thousand rules, and lists of ten thousand servers."""
+"""Decisions of a large policy: a thousand rules, and lists of ten thousand servers."""
 
+import json
 import time
+from collections.abc import Callable, Sequence
+from itertools import cycle, islice
 
 from bench.field import Field
 from bench.programs import Program
 from bench.rounds import Row, Work, spread
 from gateway.ocm.address import authority
+from gateway.policy.doorkeeper import Doorkeeper, InForce
+from gateway.policy.explaining import chain
 from gateway.policy.facts import Action, Facts, Outcome
 from gateway.policy.language import Source, build, read_data
-from gateway.policy.rules import Policy, judge
 
 _GOAL = 20
+_EXPLAINED_GOAL = 500
+_UNIT = "us of CPU a verdict"
 _RULES = 1000
 _DOMAINS = 10_000
+_DENIED = 1000
 _TIMES = 10_000
 
+LISTED = range(0, _DOMAINS, 11)
+DENIED = range(_DOMAINS, _DOMAINS + _DENIED)
+UNKNOWN = range(_DOMAINS + _DENIED, _DOMAINS + 2 * _DENIED)
 
-def large_policy() -> Policy:
-    """Every server of the list has rules of its own, beside the list and some that mean all."""
-    servers = [f"cloud{number}.example{number % 97}.org" for number in range(_DOMAINS)]
+
+def _server(number: int) -> str:
+    return f"cloud{number}.example{number % 97}.org"
+
+
+def large_policy() -> Doorkeeper:
+    """A tenth of the servers have rules of their own, beside the lists; some rules mean a list."""
+    servers = [_server(number) for number in range(_DOMAINS)]
     rules = [
         {
             "id": f"r{number}",
@@ -31,39 +46,63 @@ def large_policy() -> Policy:
         }
         for number in range(_RULES)
     ]
-    data = {"allow": servers, "sets": {"listed": servers}, "rules": rules}
-    return build(Outcome.DENY, [Source("policy", read_data(data, "policy"))])
+    denied = [_server(number) for number in DENIED]
+    data = {"allow": servers, "deny": denied, "sets": {"listed": servers}, "rules": rules}
+    policy = build(Outcome.DENY, [Source("policy", read_data(data, "policy"))])
+    return Doorkeeper(InForce(policy), clock=lambda: int(time.time()))
 
 
-def seconds_each(policy: Policy, times: int) -> float:
-    """Seconds a verdict, over servers that are listed and some that are not."""
-    facts = [
+def _facts(servers: Sequence[int]) -> list[Facts]:
+    return [
         Facts(
             Action.SHARE_IN,
-            authority(f"cloud{number}.example{number % 97}.org"),
+            authority(_server(number)),
             user=f"user{number}",
             signed="rfc9421",
             settled=True,
         )
-        for number in range(0, _DOMAINS + 1000, 11)
+        for number in servers
     ]
+
+
+def seconds_each(decide: Callable[[Facts], object], servers: Sequence[int], times: int) -> float:
+    """Seconds of CPU for each of many decisions about these servers."""
+    facts = list(islice(cycle(_facts(servers)), times))
     began = time.process_time()
-    for number in range(times):
-        judge(facts[number % len(facts)], policy)
+    for one in facts:
+        decide(one)
     return (time.process_time() - began) / times
+
+
+def explaining(keeper: Doorkeeper) -> Callable[[Facts], object]:
+    """A decision with what is written down of it, as for each message."""
+    policy = keeper.in_force.policy
+
+    def decide(facts: Facts) -> object:
+        facts = keeper.completed(facts)
+        return json.dumps(chain(facts, policy, keeper.weigh(facts)))
+
+    return decide
 
 
 def measure(field: Field, _: Program) -> float:
     """Seconds of CPU a verdict; no gateway runs for it."""
-    return seconds_each(large_policy(), 1000 if field.quick else _TIMES)
+    return seconds_each(large_policy().weigh, LISTED, 1000 if field.quick else _TIMES)
 
 
 def rows(field: Field) -> list[Row]:
-    policy = large_policy()
+    keeper = large_policy()
     times = 1000 if field.quick else _TIMES
-    figures = [seconds_each(policy, times) * 1e6 for _ in range(field.rounds)]
+
+    def row(what: str, decide: Callable[[Facts], object], servers: Sequence[int], goal: int) -> Row:
+        figures = [seconds_each(decide, servers, times) * 1e6 for _ in range(field.rounds)]
+        return Row(f"Policy: 1,000 rules, 10,000 servers; {what}", _UNIT, goal, spread(figures))
+
     return [
-        Row("Policy: 1,000 rules, 10,000 servers", "us of CPU a verdict", _GOAL, spread(figures))
+        row("a listed one", keeper.weigh, LISTED, _GOAL),
+        row("a denied one", keeper.weigh, DENIED, _GOAL),
+        row("an unknown one", keeper.weigh, UNKNOWN, _GOAL),
+        row("explained", explaining(keeper), LISTED, _EXPLAINED_GOAL),
     ]
 
 

@@ -2,12 +2,10 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import fields
 
 from gateway.model import Decision
 from gateway.policy.conditions import Fit
 from gateway.policy.facts import Facts, Outcome, Verdict
-from gateway.policy.names import Names
 from gateway.policy.rules import Compiled, Policy
 
 _MOST_RULES = 50
@@ -21,11 +19,10 @@ Chain = list[dict[str, object]]
 def facts_of(facts: Facts) -> dict[str, object]:
     """What was known, by name; what was not is left out."""
     found: dict[str, object] = {}
-    for one in fields(facts):
-        value = getattr(facts, one.name)
+    for name, value in facts._asdict().items():
         if value is None or value in ("", frozenset()):
             continue
-        found[one.name] = sorted(value) if isinstance(value, frozenset) else value
+        found[name] = sorted(value) if isinstance(value, frozenset) else value
     return found
 
 
@@ -80,25 +77,18 @@ def near_misses(facts: Facts, policy: Policy) -> list[dict[str, str]]:
     """
     meant = policy.candidates(facts)
     found: list[tuple[int, str, str]] = []
-    names_seen: dict[Names, str | None] = {}
-    for number, one in enumerate(policy.rules):
-        missed = (
-            _one_condition(one, facts) if number in meant else _spelling(one, facts, names_seen)
-        )
+    for number in meant | policy.index.nearly(facts.provider):
+        one = policy.rules[number]
+        missed = _one_condition(one, facts) if number in meant else _spelling(one, facts)
         if missed:
             found.append((one.rule.outcome, one.rule.id, missed))
     return [{"rule": rule, "but": missed} for _, rule, missed in sorted(found)[:_MOST_NEAR]]
 
 
-def _spelling(one: Compiled, facts: Facts, seen: dict[Names, str | None]) -> str | None:
+def _spelling(one: Compiled, facts: Facts) -> str | None:
     if facts.action not in one.reach:
         return None
-    for names in one.rule.who:
-        if names not in seen:
-            seen[names] = names.near(facts.provider)
-        if seen[names]:
-            return seen[names]
-    return None
+    return next(filter(None, (names.near(facts.provider) for names in one.rule.who)), None)
 
 
 def _one_condition(one: Compiled, facts: Facts) -> str | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 from gateway.model import Authority
 
@@ -50,9 +51,8 @@ class Outcome(IntEnum):
         return self.name.lower()
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known when a decision is due.
+class Facts(NamedTuple):
+    """What is known when a decision is due; a tuple, since it is completed for each decision.
 
     `address` is the caller's network address. None and "" mean not known. In `settled` facts
     nothing more is to come: what is not known then was not proven. Before that, a look at the
@@ -96,9 +96,9 @@ class Limits:
 
     def with_(self, other: "Limits") -> "Limits":
         """Both together: the stricter of each."""
-        if not other:
+        if other is NO_LIMITS:
             return self
-        if not self:
+        if self is NO_LIMITS:
             return other
         return Limits(
             self.read_only or other.read_only,

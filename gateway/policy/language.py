@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from gateway.config import Misconfigured
-from gateway.policy.facts import Action, Limits, Outcome
+from gateway.policy.facts import NO_LIMITS, Action, Limits, Outcome
 from gateway.policy.names import Names, parse_names, references
 from gateway.policy.rule import Hours, Rule
 from gateway.policy.rules import Policy, compile_policy
@@ -89,7 +89,7 @@ class LimitsText(_Text):
     def value(self) -> Limits:
         """As the engine has it."""
         days = self.max_expiration_days
-        return Limits(
+        found = Limits(
             self.read_only,
             None if days is None else int(days * 86_400),
             self.max_size,
@@ -98,6 +98,7 @@ class LimitsText(_Text):
             self.must_be_signed,
             self.must_be_invited,
         )
+        return found or NO_LIMITS
 
 
 class RuleText(_Text):

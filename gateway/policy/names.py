@@ -61,10 +61,11 @@ class Names:
         """The entry that covers a server that calls from `address`, if one does."""
         if self.everyone:
             return EVERYONE
+        if provider in self.exact:
+            return self._entry(provider)
         host = host_of(provider)
-        for name in (provider, host):
-            if name in self.exact:
-                return self._entry(name)
+        if host in self.exact:
+            return self._entry(host)
         for ending in endings(host) if self.suffixes else ():
             if ending in self.suffixes:
                 return self._entry(f"*.{ending}")
@@ -82,12 +83,15 @@ class Names:
         host = host_of(provider)
         if host in self.suffixes:
             return f"*.{host} covers what is below {host}, not {host} itself"
-        for entry in sorted(self.exact):
-            if host_of(Authority(entry)) == host:
-                return f"{entry} names another port"
-            if host.endswith(f".{entry}"):
-                return f"{entry} does not cover hosts below it; *.{entry} would"
-        return None
+        with_port = f"{host}:"
+        above = [one for one in parents(host) if one in self.exact]
+        beside = [one for one in self.exact if one == host or one.startswith(with_port)]
+        entry = min(above + beside, default=None)
+        if entry is None:
+            return None
+        if entry in above:
+            return f"{entry} does not cover hosts below it; *.{entry} would"
+        return f"{entry} names another port"
 
     def _entry(self, name: str) -> str:
         return f"{name} in {self.title}" if self.title else name
@@ -99,12 +103,16 @@ def host_of(provider: Authority) -> str:
     return host if colon and port.isdigit() else provider
 
 
+def parents(host: str) -> list[str]:
+    """a.b.c -> b.c, c: what is behind each dot."""
+    return [host[at + 1 :] for at, char in enumerate(host) if char == "."]
+
+
 def endings(host: str) -> list[str]:
-    """a.b.c -> b.c, c. An IP address has none."""
+    """The domains that a host is below. An IP address has none."""
     if host[-1:] in "]0123456789":
         return []
-    labels = host.split(".")
-    return [".".join(labels[start:]) for start in range(1, len(labels))]
+    return parents(host)
 
 
 def addresses(host: str, address: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:

@@ -77,7 +77,12 @@ class Rule:
 
     def covers(self, provider: Authority, address: str = "") -> str | None:
         """The entry by which the rule means a server; None when it does not."""
-        found = next(filter(None, (names.find(provider, address) for names in self.who)), None)
-        if found is None or any(names.find(provider, address) for names in self.but_not):
+        for names in self.who:
+            if found := names.find(provider, address):
+                break
+        else:
             return None
+        for names in self.but_not:
+            if names.find(provider, address):
+                return None
         return found

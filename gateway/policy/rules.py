@@ -79,7 +79,7 @@ def compile_policy(default: Outcome, rules: Iterable[Rule]) -> Policy:
     return Policy(
         default,
         compiled,
-        build(one.rule for one in compiled),
+        build([one.rule for one in compiled]),
         timed=any(one.rule.hours for one in compiled),
         by_address=any(
             names.networks for one in compiled for names in one.rule.who + one.rule.but_not
@@ -94,7 +94,7 @@ def judge(facts: Facts, policy: Policy) -> Verdict:
     counting: list[Rule] = []
     held: list[Rule] = []
     denying: Rule | None = None
-    for number in policy.candidates(facts):
+    for number in policy.index.likely(facts):
         one = policy.rules[number]
         fit = one.fit(facts)
         rule = one.rule
@@ -115,9 +115,10 @@ def judge(facts: Facts, policy: Policy) -> Verdict:
             counting.append(rule)
     if denying is not None:
         return _verdict(Outcome.DENY, denying, facts)
-    layer = min((rule.layer for rule in counting + held), default=0)
-    held = [rule for rule in held if rule.layer == layer]
-    counting = [rule for rule in counting if rule.layer == layer]
+    if len({rule.layer for rule in counting + held}) > 1:
+        layer = min(rule.layer for rule in counting + held)
+        held = [rule for rule in held if rule.layer == layer]
+        counting = [rule for rule in counting if rule.layer == layer]
     if held:
         return _verdict(Outcome.QUARANTINE, min(held, key=_by_id), facts)
     if not counting:
@@ -128,10 +129,16 @@ def judge(facts: Facts, policy: Policy) -> Verdict:
     return _within(_verdict(Outcome.ALLOW, min(counting, key=_by_id), facts, limits), facts)
 
 
+_VERBS = {
+    Outcome.ALLOW: "allowed",
+    Outcome.QUARANTINE: "held for review",
+    Outcome.DENY: "denied",
+}
+
+
 def _verdict(outcome: Outcome, rule: Rule, facts: Facts, limits: Limits = NO_LIMITS) -> Verdict:
-    verb = {Outcome.ALLOW: "allowed", Outcome.DENY: "denied"}.get(outcome, "held for review")
     entry = rule.covers(facts.provider, facts.address) or "?"
-    reason = f"{facts.provider} is {verb} by {rule.id} ({entry})"
+    reason = f"{facts.provider} is {_VERBS[outcome]} by {rule.id} ({entry})"
     if rule.comment:
         reason += f": {rule.comment}"
     return Verdict(outcome, outcome.word, rule.id, reason, limits, told=rule.public_comment)
@@ -147,7 +154,7 @@ def _by_default(facts: Facts, policy: Policy) -> Verdict:
 
 def _within(verdict: Verdict, facts: Facts) -> Verdict:
     """The verdict, unless a limit that nothing can lift any more turns it."""
-    lacks = lacking(verdict.limits, facts)
+    lacks = lacking(verdict.limits, facts) if verdict.limits is not NO_LIMITS else ""
     if not lacks:
         return verdict
     words = _LACKS[lacks]

@@ -143,8 +143,7 @@ def _facts(
     offer: ReceivedShare, contact: Contact | None, server: facts.Known, signed: str
 ) -> Facts:
     """All that policy may want to know, now that everything is known of it."""
-    return replace(
-        facts.of_received(offer, Action.SHARE_IN),
+    return facts.of_received(offer, Action.SHARE_IN)._replace(
         signed=signed,
         invited=contact is not None and contact.source is ContactSource.INVITE,
         capabilities=server.capabilities,

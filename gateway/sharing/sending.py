@@ -252,8 +252,7 @@ class Sending:
         known = await self._state.database.read(
             partial(facts.known, provider=share.receiving_server)
         )
-        return replace(
-            facts.of_sent(share, Action.SHARE_OUT),
+        return facts.of_sent(share, Action.SHARE_OUT)._replace(
             invited=contact is not None and contact.source is ContactSource.INVITE,
             capabilities=known.capabilities,
             pinned=known.pinned,
