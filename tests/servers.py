@@ -141,16 +141,20 @@ class Storage:
 
 
 @contextlib.contextmanager
-def apache(folder: Path, *, certificate: Path | None = None) -> Iterator[Storage]:
+def apache(
+    folder: Path, *, certificate: Path | None = None, directives: str = ""
+) -> Iterator[Storage]:
     """Apache httpd with mod_dav_fs: classes 1 and 2, answers 301 to a folder without its slash.
 
-    With a `certificate` (a PEM file that holds its key, too) it speaks TLS.
+    With a `certificate` (a PEM file that holds its key, too) it speaks TLS. `directives` are more
+    lines of its configuration; of two that say otherwise the last one holds.
     """
     program = require("apache2")
     home, port = _home(folder, "apache"), free_port()
     (home / "passwords").write_text(_htpasswd())
     (home / "mime.types").write_text("text/plain txt\n")
-    (home / "apache.conf").write_text(_apache_configuration(home, port) + _apache_tls(certificate))
+    configuration = _apache_configuration(home, port) + _apache_tls(certificate) + directives
+    (home / "apache.conf").write_text(configuration)
     command = [*_unprivileged(), program, "-D", "FOREGROUND", "-f", str(home / "apache.conf")]
     made = Storage("apache", port, home / "tree/dav", home / "log", command)
     made.scheme = "https" if certificate else "http"

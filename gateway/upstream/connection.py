@@ -12,7 +12,6 @@ BackendFailed, BackendUnavailable or BackendTimeout.
 
 import asyncio
 import os
-import select
 import socket
 from contextlib import suppress
 from typing import Protocol, cast
@@ -23,8 +22,6 @@ from gateway.upstream.head import Head
 from gateway.upstream.patience import Patience
 
 LAST_WORDS = 64 * 1024
-
-_NEWS = select.POLLIN | select.POLLRDHUP
 
 
 class Descriptor(Protocol):
@@ -103,14 +100,6 @@ class Connection(asyncio.Protocol):
         answer.pop_all()
         self._resume()
         return True
-
-    def quiet(self) -> bool:
-        """Look at the socket: on this idle connection nothing has come, not even its end."""
-        if self._unsound():
-            return False
-        poll = select.poll()
-        poll.register(self._descriptor.fileno(), _NEWS)
-        return not poll.poll(0)
 
     def spend(self) -> None:
         """Let no other exchange follow this one."""

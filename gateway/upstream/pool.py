@@ -6,8 +6,8 @@
 1. A connection goes back when the whole answer has arrived; leaving early closes it.
 2. A request without effect may meet a connection that the storage has just closed; it is sent once
    more on a fresh one, if not a byte of an answer had come.
-3. What may have had an effect is never sent twice. It goes out on a fresh connection, or on one
-   that was used a moment ago and shows no sign of its end.
+3. What may have had an effect is never sent twice. It goes out on a connection of its own: a busy
+   storage closes a kept one the moment after its answer, and nobody knows what it has read.
 """
 
 import asyncio
@@ -38,12 +38,10 @@ REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND"})
 """Methods without effect: asked once more when a kept-alive connection turns out to be dead."""
 CONNECT_SECONDS = 10.0
 KEPT_SECONDS = 30.0
-MOMENT_SECONDS = 2.0
-"""How long ago a connection may have been used to be trusted with a write. Servers close them
-after 5 s of silence and more."""
 
 _USER_AGENT = ("User-Agent", USER_AGENT)
 _IDENTITY = ("Accept-Encoding", "identity")
+_CLOSE = ("Connection", "close")
 
 
 class Pool:
@@ -124,16 +122,12 @@ class Pool:
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(KEPT_SECONDS, self._sweep)
 
-    def reuse(self, origin: Origin, *, repeatable: bool) -> Connection | None:
-        """The connection used last, if it will do."""
+    def reuse(self, origin: Origin) -> Connection | None:
+        """The connection used last that is not known to be closed."""
         idle = self._idle.get(origin)
-        recent = self._loop.time() - MOMENT_SECONDS
         while idle:
-            connection = idle[-1]
-            if not repeatable and connection.idle_since < recent:
-                return None
-            idle.pop()
-            if not connection.closed and (repeatable or connection.quiet()):
+            connection = idle.pop()
+            if not connection.closed:
                 return connection
             connection.abort()
         return None
@@ -187,6 +181,7 @@ class Asking:
         "_method",
         "_origin",
         "_pool",
+        "_repeatable",
         "_total",
         "_url",
     )
@@ -209,6 +204,7 @@ class Asking:
         self._total = total_seconds
         self._idle = idle_seconds
         self._connection: Connection | None = None
+        self._repeatable = method in REPEATABLE and (body is None or isinstance(body, bytes))
 
     async def __aenter__(self) -> Reply:
         pool = self._pool
@@ -246,23 +242,26 @@ class Asking:
             fields.append(("Expect", "100-continue"))
         if (trace := TRACE.get()) and "traceparent" not in given:
             fields.append(("traceparent", trace))
+        if not self._repeatable:
+            fields.append(_CLOSE)
         announced = given.get("Content-Length")
         data = head.encode(self._method, target, fields)
         return data, None if announced is None else int(announced)
 
     async def _ask(self, data: bytes, announced: int | None) -> Reply:
-        body = self._body
-        repeatable = self._method in REPEATABLE and (body is None or isinstance(body, bytes))
-        self._connection = self._pool.reuse(self._origin, repeatable=repeatable)
+        if self._repeatable:
+            self._connection = self._pool.reuse(self._origin)
         if self._connection is not None:
             try:
                 return await self._once(self._connection, data, announced)
             except BackendUnavailable:
-                if not (repeatable and self._connection.answer.untouched):
+                if not self._connection.answer.untouched:
                     raise
             self._connection.abort()
             self._connection = None
         self._connection = await self._pool.connect(self._origin)
+        if not self._repeatable:
+            self._connection.spend()
         return await self._once(self._connection, data, announced)
 
     async def _once(self, connection: Connection, data: bytes, announced: int | None) -> Reply:

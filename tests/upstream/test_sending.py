@@ -77,7 +77,6 @@ async def test_an_upload_arrives_as_it_was(pool, announced):
                 0
             ] == 201
     assert stored.bodies == [data, data]
-    assert storage.connections == 1
 
 
 @pytest.mark.parametrize("announced", [True, False])
@@ -275,7 +274,6 @@ async def test_the_socket_is_lent_once_the_head_is_out(pool):
         for _ in range(2):
             assert (await put(pool, storage.url, Poured(b"first", len(data), pour)))[0] == 201
     assert stored.bodies == [data, data]
-    assert storage.connections == 1
 
 
 async def test_what_was_with_the_head_is_out_before_the_socket_is_lent(pool):
@@ -327,12 +325,3 @@ async def test_a_pouring_that_fails_is_never_ended(pool):
             await put(pool, storage.url, Poured(b"abc", 10, pour))
         await asyncio.wait_for(stored.ended.wait(), 2)
     assert stored.whole == [False]
-
-
-async def test_a_connection_serves_after_an_upload(pool):
-    stored = Stored()
-    async with scripted(stored) as storage:
-        for _ in range(3):
-            assert (await put(pool, storage.url, pieces(b"ab"), 2))[0] == 201
-        assert (await put(pool, storage.url, b"ab"))[0] == 201
-    assert storage.connections == 1
