@@ -83,6 +83,23 @@ _NEVER = tuple(
 )
 
 
+PRIVATE = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "::1/128",
+            "fc00::/7",
+        ),
+    )
+)
+"""What a server of the operator's own may have, where the configuration says that it is private."""
+
+
 def admits_route(network: Network) -> bool:
     """Whether a route may lead to a network: none of this host's link, of groups, of a cloud's
     metadata, and none so wide that it holds such a one."""
@@ -123,4 +140,10 @@ class PrivateRoutes:
             if ip.scope_id:
                 return False
             ip = ip.ipv4_mapped or ip  # what the system connects to
-        return any(ip.version == network.version and ip in network for network in networks)
+        if _among(ip, _NEVER):
+            return False
+        return _among(ip, networks)
+
+
+def _among(ip: _Address, networks: Iterable[Network]) -> bool:
+    return any(ip.version == network.version and ip in network for network in networks)

@@ -2,17 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from aiohttp import web, web_response
-from yarl import URL
 
 from gateway import __version__, config, metrics
-from gateway.addresses import PrivateRoute, PrivateRoutes
+from gateway.addresses import PRIVATE, PrivateRoute, PrivateRoutes
 from gateway.config import Config
 from gateway.dav.locks import LockSeal
 from gateway.dav.target import split_url
@@ -72,7 +71,7 @@ from gateway.store import replays, revisions, sessions
 from gateway.store.following import follow
 from gateway.store.place import PostgresAddress
 from gateway.store.state import State, open_state
-from gateway.transport import Guarded, TestingHosts, authority_of
+from gateway.transport import Guarded, TestingHosts, server_of
 from gateway.upstream.pool import Pool
 from gateway.upstream.redirects import DataServers, Redirected
 from gateway.web import named
@@ -188,7 +187,7 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         await registry.load()
         testing = TestingHosts(frozenset(authority(host) for host in settings.testing.hosts))
         routes = _routes(settings)
-        anywhere = Guarded(_private(settings, testing), lambda _: None, healths, routes)
+        anywhere = Guarded(testing, lambda _: None, healths, _routes(settings, _private(settings)))
         stream = Stream(settings.audit, state, anywhere)
         audit = Audit(
             state.database,
@@ -269,24 +268,26 @@ def _several(settings: Config) -> bool:
     return settings.state.shared or settings.public.workers > 1
 
 
-def _routes(settings: Config) -> PrivateRoutes:
-    """Servers that are reached at private addresses."""
-    written = settings.outbound.routes
+def _routes(settings: Config, private: Iterable[Authority] = ()) -> PrivateRoutes:
+    """Servers that are reached at private addresses; the `private` ones at any."""
+    written = [
+        PrivateRoute(authority(f"{one.host}:{one.port}"), one.network)
+        for one in settings.outbound.routes
+    ]
     return PrivateRoutes(
-        PrivateRoute(authority(f"{one.host}:{one.port}"), one.network) for one in written
+        [*written, *(PrivateRoute(one, network) for one in private for network in PRIVATE)]
     )
 
 
-def _private(settings: Config, testing: TestingHosts) -> TestingHosts:
-    """Hosts that may have private addresses: for testing, an OpenID provider or a webhook."""
-    oidc, news = settings.login.oidc, settings.news
-    trail = settings.audit
+def _private(settings: Config) -> list[Authority]:
+    """Servers of the operator's own that may have private addresses."""
+    oidc, news, trail = settings.login.oidc, settings.news, settings.audit
     named = (
         oidc.issuer if oidc.private else None,
         news.webhook if news.webhook_private else None,
         trail.stream if trail.stream_private and trail.stream != STDOUT else None,
     )
-    return TestingHosts(testing.entries | {authority_of(URL(url)) for url in named if url})
+    return [server_of(url) for url in named if url]
 
 
 def _oidc(gateway: Gateway, pages: Pages) -> Oidc | None:

@@ -3,6 +3,7 @@ connect to a private address; a route of the operator does, and to nothing besid
 
 import asyncio
 import contextlib
+import json
 import socket
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -209,6 +210,40 @@ async def test_a_route_does_not_lift_https(inside):
                 pass
     assert "not https" in refused.value.explanation
     assert came == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"login": {"oidc": {"issuer": "URL", "client_id": "us", "private": True}}},
+        {"news": {"webhook": "URL", "webhook_private": True}},
+        {"audit": {"stream": "URL", "stream_private": True}},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+async def test_a_private_server_of_ours_is_reached_by_https_and_not_at_a_clouds_metadata(
+    opened, inside, settings
+):
+    port, came = inside
+    host = Authority(f"127.0.0.2:{port}")
+    text = json.dumps(settings).replace("URL", f"https://{host}/")
+    gateway = await opened(**json.loads(text))
+    came.clear()
+    assert GUARD not in await ask(gateway.anywhere, host)
+    assert set(came) == {"127.0.0.2"}
+    with pytest.raises(GatewayError, match="not https"):
+        async with gateway.anywhere.request(host, "GET", f"http://{host}/"):
+            pass
+    for never in (
+        "169.254.169.254",
+        "fd00:ec2::254",
+        "fe80::1",
+        "0.0.0.0",
+        "::ffff:169.254.169.254",
+    ):
+        assert not gateway.anywhere.reaches(host, never)
+    assert not gateway.anywhere.reaches(Authority("other.example"), "127.0.0.2")
+    assert not gateway.others.guarded.reaches(host, "127.0.0.2")
 
 
 @pytest.mark.parametrize("inner", ["::ffff:127.0.0.2", "127.0.0.2"])
