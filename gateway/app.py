@@ -188,7 +188,7 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         testing = TestingHosts(frozenset(authority(host) for host in settings.testing.hosts))
         routes = _routes(settings)
         anywhere = Guarded(testing, lambda _: None, healths, _routes(settings, _private(settings)))
-        stream = Stream(settings.audit, state, anywhere)
+        stream = Stream(settings.audit, state, anywhere, clock)
         audit = Audit(
             state.database,
             state.vault,

@@ -10,7 +10,7 @@ ever: the trail itself is what waits.
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from gateway.logs import event
 from gateway.model import AuditEntry
 from gateway.store import audit, streams
 from gateway.store.audit import Wanted
+from gateway.store.leases import Lease
 from gateway.store.state import State
 from gateway.transport import Guarded, server_of
 
@@ -39,11 +40,14 @@ _WEBHOOK_SECONDS = 20
 class Stream:
     """Tells the trail, where that is configured."""
 
-    def __init__(self, settings: Settings, state: State, anywhere: Guarded) -> None:
+    def __init__(
+        self, settings: Settings, state: State, anywhere: Guarded, clock: Callable[[], int]
+    ) -> None:
         """`anywhere` admits every host: a webhook is not a server that we federate with."""
         self._settings = settings
         self._state = state
         self._anywhere = anywhere
+        self._lease = Lease("stream", state, clock)
         self._wake = asyncio.Event()
         self._most = _MOST_AT_ONCE
 
@@ -53,9 +57,16 @@ class Stream:
             self._wake.set()
 
     async def work(self) -> None:
-        """Tell what there is to tell, until cancelled."""
+        """Tell what there is to tell, until cancelled; then it is another process's turn."""
         if self._settings.stream is None:
             return
+        try:
+            await self._work()
+        finally:
+            with suppress(GatewayError):
+                await self._lease.release()
+
+    async def _work(self) -> None:
         pause = _POLL_SECONDS
         while True:
             try:
@@ -77,15 +88,16 @@ class Stream:
 
     async def _tell(self) -> bool:
         """Tell the next entries; whether there were any, and it was ours to tell them."""
+        if not await self._lease.keep():
+            return False
         found = await self._state.database.read(self._next)
-        if found is None and await self._state.database.write(self._claim):
-            found = await self._state.database.read(self._next)
+        if found is None:
+            await self._state.database.write(self._begin)
+            return False
         if not found:
             return False
         await self._give("".join(f"{line(entry)}\n" for entry in found))
-        reached = partial(
-            streams.reached, me=self._state.instance.name, position=found[-1].position
-        )
+        reached = partial(self._reached, position=found[-1].position)
         if not await self._state.database.write(reached, on_disk=False):
             return False
         metrics.audit_streamed.inc(len(found))
@@ -93,25 +105,24 @@ class Stream:
         return True
 
     def _next(self, connection: Connection) -> list[AuditEntry] | None:
-        """What we are to tell next; None when nobody tells any more, or yet."""
-        teller, position = streams.find(connection)
-        if teller != self._state.instance.name:
-            return [] if self._lives(connection, teller) else None
+        """What we are to tell next; None when nothing was ever told."""
+        position = streams.find(connection)
+        if position is None:
+            return None
         metrics.audit_behind.set(max(0, audit.last(connection) - position))
         return audit.entries(connection, Wanted(), after=position, most=self._most)
 
-    def _claim(self, connection: Connection) -> bool:
-        """Whether it is ours to tell from now on."""
-        teller, position = streams.find(connection)
-        if self._lives(connection, teller):
-            return False
+    def _begin(self, connection: Connection) -> None:
         # What happened before anybody wanted to hear of it is for `audit export`.
-        start = position if teller else audit.last(connection)
-        streams.put(connection, self._state.instance.name, start)
-        return True
+        if streams.find(connection) is None:
+            streams.put(connection, audit.last(connection))
 
-    def _lives(self, connection: Connection, teller: str) -> bool:
-        return bool(teller) and self._state.instance.alive(connection, teller)
+    def _reached(self, connection: Connection, position: int) -> bool:
+        """Note what was told; False, and nothing is noted, when another process tells by now."""
+        mine = self._lease.mine(connection)
+        if mine:
+            streams.put(connection, position)
+        return mine
 
     async def _give(self, text: str) -> None:
         if self._settings.stream == STDOUT:

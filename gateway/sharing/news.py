@@ -15,6 +15,7 @@ import hmac
 import json
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -29,11 +30,11 @@ from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import PASSING
 from gateway.sharing.parties import Parties
 from gateway.store import news
+from gateway.store.leases import Lease
 from gateway.store.state import State
 from gateway.transport import Guarded, server_of
 
 _POLL_SECONDS = 2.0
-_LEASE_SECONDS = 180
 _WEBHOOK_SECONDS = 15
 _FIRST_PAUSE_SECONDS = 30
 _LONGEST_PAUSE_SECONDS = 3600
@@ -77,6 +78,7 @@ class Newsroom:
         self._anywhere = anywhere
         self._clock = clock
         self._pages = pages
+        self._lease = Lease("news", state, clock)
 
     @property
     def by_mail(self) -> bool:
@@ -125,9 +127,16 @@ class Newsroom:
         return await self._state.database.read(news.all_)
 
     async def work(self) -> None:
-        """Tell what there is to tell, until cancelled."""
+        """Tell what there is to tell, until cancelled; then it is another process's turn."""
         if not (self.by_mail or self._settings.webhook):
             return
+        try:
+            await self._work()
+        finally:
+            with suppress(GatewayError):
+                await self._lease.release()
+
+    async def _work(self) -> None:
         while True:
             try:
                 while await self.tell_next():
@@ -137,10 +146,10 @@ class Newsroom:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def tell_next(self) -> bool:
-        """Tell the next thing that is due; whether there was one."""
-        taken = await self._state.database.write(
-            partial(news.take, now=self._clock(), lease_seconds=_LEASE_SECONDS)
-        )
+        """Tell the next thing that is due; whether there was one, and it was ours to tell."""
+        if not await self._lease.keep():
+            return False
+        taken = await self._state.database.write(partial(news.due, now=self._clock()))
         if not taken:
             return False
         try:

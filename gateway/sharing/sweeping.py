@@ -16,18 +16,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Connection
-
 from gateway.errors import GatewayError
 from gateway.logs import event
 from gateway.model import ReceivedShare, SentShare
 from gateway.sharing.membership import Membership
 from gateway.sharing.receiving import Receiving
 from gateway.sharing.sending import Sending
-from gateway.store import ended, leases
+from gateway.store import ended
+from gateway.store.leases import Lease
 from gateway.store.state import State
 
-_LEASE = "sweep"
 _PAUSE_SECONDS = 60.0
 _AT_ONCE = 200
 _MOST_BATCHES = 50
@@ -71,6 +69,7 @@ class Sweeping:
         self._membership = membership
         self._clock = clock
         self._keep_seconds = keep_seconds
+        self._lease = Lease("sweep", state, clock)
         self._turn = asyncio.Lock()
 
     async def work(self) -> None:
@@ -115,24 +114,12 @@ class Sweeping:
         Nothing happens where another process is at it, or was after `not_since`.
         """
         async with self._turn:
-            if not await self._state.database.write(partial(self._take, not_since=not_since)):
+            if not await self._lease.take(not_since=not_since):
                 return Swept(busy=True)
             try:
                 return await self._sweep()
             finally:
-                me = self._state.instance.name
-                await self._state.database.write(partial(leases.release, name=_LEASE, me=me))
-
-    def _take(self, connection: Connection, not_since: int | None) -> bool:
-        now, instance = self._clock(), self._state.instance
-        return leases.take(
-            connection,
-            _LEASE,
-            instance.name,
-            instance.alive,
-            now=now,
-            not_since=now if not_since is None else not_since,
-        )
+                await self._lease.release()
 
     async def _sweep(self) -> Swept:
         sent = await self._close(self._state.sent.expired, self._sending.expire)

@@ -35,11 +35,8 @@ def add(connection: Connection, one: News) -> bool:
     return True
 
 
-def take(connection: Connection, now: int, *, lease_seconds: int) -> list[News]:
-    """Claim what is to be told next: one thing by webhook, or all that waits for a user's mail.
-
-    Others leave it alone for as long as the lease, and tell it then if nobody did.
-    """
+def due(connection: Connection, now: int) -> list[News]:
+    """What is to be told next: one thing by webhook, or all that waits for a user's mail."""
     query = select(news).where(news.c.next_attempt_at <= now).order_by(news.c.next_attempt_at)
     first = connection.execute(query.limit(1)).one_or_none()
     if first is None:
@@ -55,17 +52,7 @@ def take(connection: Connection, now: int, *, lease_seconds: int) -> list[News]:
             connection.execute(later.values(next_attempt_at=mailed_at + PAUSE_SECONDS))
             return []
         rows = list(connection.execute(query.where(*mine)))
-    return [_news(row) for row in rows if _lease(connection, row, now + lease_seconds)]
-
-
-def _lease(connection: Connection, row: Row[Any], until: int) -> bool:
-    """False when another replica has just taken it."""
-    done = connection.execute(
-        update(news)
-        .where(news.c.id == row.id, news.c.next_attempt_at == row.next_attempt_at)
-        .values(next_attempt_at=until)
-    )
-    return done.rowcount == 1
+    return [_news(row) for row in rows]
 
 
 def finish(connection: Connection, told: list[News]) -> None:

@@ -1,4 +1,4 @@
-"""How far the audit trail was told to somebody else, and which process does it."""
+"""How far the audit trail was told to somebody else."""
 
 from sqlalchemy import Connection
 
@@ -7,23 +7,13 @@ from gateway.store import facts
 _STREAM = "audit stream"
 
 
-def find(connection: Connection) -> tuple[str, int]:
-    """The process that tells, and the position of the last entry told; ("", 0) at first."""
+def find(connection: Connection) -> int | None:
+    """The position of the last entry told; None while nothing is to be told yet."""
     kept = facts.find(connection, _STREAM)
-    if kept is None:
-        return "", 0
-    teller, _, position = kept.rpartition(" ")
-    return teller, int(position)
+    # The name of the process that told stood before it until there were leases.
+    return None if kept is None else int(kept.rpartition(" ")[2])
 
 
-def put(connection: Connection, teller: str, position: int) -> None:
-    """From now on that process tells."""
-    facts.put(connection, _STREAM, f"{teller} {position}")
-
-
-def reached(connection: Connection, me: str, position: int) -> bool:
-    """Note what was told; False, and nothing is noted, when another process tells by now."""
-    if find(connection)[0] != me:
-        return False
-    put(connection, me, position)
-    return True
+def put(connection: Connection, position: int) -> None:
+    """Everything up to there is told."""
+    facts.put(connection, _STREAM, str(position))

@@ -15,7 +15,7 @@ from gateway.config import Breaker
 from gateway.policy.audit import Audit
 from gateway.policy.streaming import Stream
 from gateway.providers.health import Healths
-from gateway.store import streams
+from gateway.store import facts, streams
 from gateway.store.place import PostgresAddress
 from gateway.store.state import open_state
 from tests.pair import eventually
@@ -55,9 +55,9 @@ async def process(tmp_path, place, url, **settings):
     healths = Healths(Breaker(), lambda: 1000)
     hosts = transport.TestingHosts(frozenset({host}))
     anywhere = transport.Guarded(hosts, lambda _: None, healths, PrivateRoutes())
-    stream = Stream(Settings(stream=url, **settings), state, anywhere)
+    stream = Stream(Settings(stream=url, **settings), state, anywhere, lambda: 1000)
     audit = Audit(state.database, state.vault, lambda: 1000, stream.written)
-    working = asyncio.create_task(stream.work())
+    working = audit.working = asyncio.create_task(stream.work())
     try:
         # Nothing is told of what was before somebody wanted to hear of it.
         await eventually(lambda: state.database.read(has_begun))
@@ -71,7 +71,7 @@ async def process(tmp_path, place, url, **settings):
 
 
 def has_begun(connection):
-    return streams.find(connection)[0] != ""
+    return streams.find(connection) is not None
 
 
 def positions(taken):
@@ -117,6 +117,33 @@ async def test_another_process_goes_on_where_one_has_ended(tmp_path, place, monk
             await two.record("sent.created")
             await eventually(lambda: len(taken) == 3)
             assert positions(taken) == [1, 2, 3]
+
+
+async def test_another_process_goes_on_where_one_stops_telling_and_lives_on(
+    tmp_path, place, monkeypatch
+):
+    """As a gateway does that is relieved by changed settings while a download still runs."""
+    monkeypatch.setattr("gateway.policy.streaming._POLL_SECONDS", 0.05)
+    async with (
+        hook() as (url, taken, _),
+        process(tmp_path, place, url) as one,
+        process(tmp_path, place, url) as two,
+    ):
+        await one.record("sent.created")
+        await eventually(lambda: len(taken) == 1)
+        one.working.cancel()
+        await asyncio.gather(one.working, return_exceptions=True)
+        await one.record("sent.created")
+        await two.record("sent.created")
+        await eventually(lambda: len(taken) == 3)
+        assert positions(taken) == [1, 2, 3]
+
+
+async def test_what_an_older_gateway_noted_is_read(tmp_path, place):
+    state = await open_state(tmp_path, place, tmp_path / "key")
+    await state.database.write(lambda c: facts.put(c, "audit stream", "host-1-2 7"))
+    assert await state.database.read(streams.find) == 7
+    await state.close()
 
 
 async def test_what_was_before_the_stream_is_not_told(tmp_path, place):

@@ -5,15 +5,19 @@ import hmac
 import json
 from contextlib import asynccontextmanager
 from email import message_from_bytes, policy
+from functools import partial
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from gateway.app import place_of
 from gateway.config import Misconfigured, News
 from gateway.model import NewsKind
 from gateway.ocm.invites import parse_invite
+from gateway.store.leases import Lease
 from gateway.store.news import MOST_WAITING, PAUSE_SECONDS
+from gateway.store.state import open_state
 from tests.pair import eventually
 from tests.sharing.stage import Clock, create_share, send_share
 from tests.test_mail import smtp
@@ -175,6 +179,24 @@ async def test_a_flood_of_shares_does_not_fill_the_database(opened):
 
     await gateway.state.database.write(many)
     assert len(await gateway.newsroom.waiting()) == MOST_WAITING
+
+
+async def test_one_process_tells_and_another_when_that_one_is_gone(opened, peer):
+    async with hook() as (url, taken):
+        gateway = await opened(listens=False, news={"webhook": url})
+        settings = gateway.settings.state
+        other = await open_state(settings.folder, place_of(settings), settings.key_path)
+        assert await Lease("news", other, lambda: 1000).take()
+        await gateway.state.database.write(
+            partial(gateway.newsroom.add, kind=NewsKind.SHARE_RECEIVED, user="alice",
+                    who="x", what="y", about="z")
+        )  # fmt: skip
+        assert not await gateway.newsroom.tell_next()
+        assert taken == []
+        await other.close()
+        assert await gateway.newsroom.tell_next()
+        assert len(taken) == 1
+        assert await gateway.newsroom.waiting() == []
 
 
 async def test_without_mail_and_webhook_nothing_is_kept(gateway, peer):
