@@ -569,6 +569,8 @@ class Sending:
             return share
         except BadSignature as error:
             raise InvalidClient(error.message, detail=error.detail) from error
+        if claimed(signature) not in (None, request.client_id):
+            raise InvalidClient("the key is not one of the client")
         find = partial(self._state.sent.find_by_secret, secret=request.code)
         share = await self._state.database.read(find)
         if share is None or share.receiving_server != request.client_id:

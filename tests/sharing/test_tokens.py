@@ -158,7 +158,7 @@ async def test_a_replayed_token_request_is_refused(peer, share, end_point):
         ({"code": "a&code=b"}, "invalid_request"),
         ({"client_id": "peer.example&client_id=peer.example"}, "invalid_request"),
         ({"client_id": "no%20server"}, "invalid_client"),
-        ({"client_id": "elsewhere.example"}, "invalid_grant"),
+        ({"client_id": "elsewhere.example"}, "invalid_client"),
     ],
     ids=str,
 )
