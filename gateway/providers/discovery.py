@@ -9,6 +9,7 @@ request carries no secret and no signature.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from cachetools import TTLCache
 from yarl import URL
@@ -79,8 +80,14 @@ class Discoveries:
         if task is None:
             task = asyncio.create_task(self._ask(provider))
             self._running[provider] = task
-            task.add_done_callback(lambda _: self._running.pop(provider, None))
+            task.add_done_callback(partial(self._done, provider))
         return await asyncio.shield(task)
+
+    def _done(self, provider: Authority, task: asyncio.Task[Found]) -> None:
+        """Forget what runs no longer; whoever asked may have gone, and nobody else looks."""
+        self._running.pop(provider, None)
+        if not task.cancelled():
+            task.exception()
 
     def at_hand(self, provider: Authority) -> Discovery | None:
         """The document that was fetched last, however old; nobody is asked."""

@@ -1,6 +1,7 @@
 """How other servers are discovered: where, in which order, how often, and what is not believed."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -155,3 +156,26 @@ async def test_a_caller_that_gives_up_does_not_spoil_it_for_the_others(gateway, 
     await asyncio.sleep(0.02)
     first.cancel()
     assert (await second).end_point == f"{peer.origin}/ocm"
+
+
+async def test_a_failure_that_nobody_waits_for_any_more_is_no_fault(gateway, peer):
+    faults = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: faults.append(said))
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def late(_):
+        asked.set()
+        await go_on.wait()
+        return Answer(404)
+
+    peer.on(WELL_KNOWN, late)
+    alone = asyncio.create_task(discover(gateway, peer))
+    await asked.wait()
+    alone.cancel()
+    await asyncio.wait([alone])
+    go_on.set()
+    while gateway.others.discoveries._running:
+        await asyncio.sleep(0.01)
+    del alone  # its traceback would keep the asking
+    gc.collect()
+    assert faults == []
