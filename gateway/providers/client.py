@@ -18,7 +18,7 @@ from gateway.model import Authority, Scheme
 from gateway.providers.discovery import Discoveries
 from gateway.providers.registry import Registry
 from gateway.providers.ring import Ring
-from gateway.transport import Guarded
+from gateway.transport import Answer, Guarded
 
 _ANSWER_BYTES = 256 * 1024
 
@@ -53,11 +53,19 @@ class ProviderClient:
         self._provider_seconds = provider_seconds
 
     async def post(
-        self, provider: Authority, url: str, body: bytes, *, content_type: str, purpose: str
+        self,
+        provider: Authority,
+        url: str,
+        body: bytes,
+        *,
+        content_type: str,
+        purpose: str,
+        status_alone: bool = False,
     ) -> Reply:
         """Post `body` to an address of that server; whatever it answers is a Reply.
 
-        `purpose` is a metric's label. Raises ProviderFailed, ProviderTimeout, ProviderRefused, and
+        `purpose` is a metric's label. `status_alone` takes a 2xx whose body is too long or breaks
+        off for one without a body. Raises ProviderFailed, ProviderTimeout, ProviderRefused, and
         Refused where policy says no.
         """
         scheme = await self._scheme(provider, always=purpose == "token")
@@ -78,7 +86,7 @@ class ProviderClient:
                 retry_after = answer.headers.get("Retry-After", "")
                 reply = Reply(
                     answer.status,
-                    await answer.read(_ANSWER_BYTES),
+                    await _body(answer, status_alone=status_alone),
                     int(retry_after) if retry_after.isdigit() else None,
                 )
         except GatewayError:
@@ -110,3 +118,12 @@ class ProviderClient:
         # A nonce makes every signature another, so that a retry is never taken for a replay.
         nonce = secrets.token_urlsafe(12)
         return sign(message, self._ring.active, self._clock(), nonce=nonce)
+
+
+async def _body(answer: Answer, *, status_alone: bool) -> bytes:
+    try:
+        return await answer.read(_ANSWER_BYTES)
+    except GatewayError:
+        if status_alone and 200 <= answer.status < 300:
+            return b""
+        raise

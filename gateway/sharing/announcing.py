@@ -122,6 +122,8 @@ async def announce(
         announcements.encode(new, attempt.form, speech.dialect, ours.origin),
         content_type=announcements.FORM if attempt.form is Form.OCS else announcements.JSON,
         purpose="share",
+        # The share is kept there, whatever becomes of the words about it; OCS says it in the body.
+        status_alone=attempt.form is not Form.OCS,
     )
     if _taken(attempt.form, speech, reply):
         return None

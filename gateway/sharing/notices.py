@@ -58,6 +58,7 @@ async def tell(
         notifications.encode(worded),
         content_type="application/json",
         purpose="notification",
+        status_alone=True,
     )
     expect_success(provider, reply)
 
