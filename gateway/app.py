@@ -16,6 +16,7 @@ from gateway.config import Config
 from gateway.dav.locks import LockSeal
 from gateway.dav.target import split_url
 from gateway.errors import GatewayError, Unavailable
+from gateway.gauges import Gauges
 from gateway.logs import event
 from gateway.mail import Mail
 from gateway.model import Authority, Decision
@@ -639,6 +640,7 @@ def shift_of(gateway: Gateway, reading: Reading) -> Shift:
 @asynccontextmanager
 async def running_errands(gateway: Gateway, shift: Shift) -> AsyncIterator[None]:
     """What is done unasked, in the name of the present settings."""
+    gauges = Gauges(gateway.settings, gateway.state, gateway.ring, gateway.storage, gateway.clock)
     async with _tasks(
         gateway.outbox.work,
         gateway.newsroom.work,
@@ -648,6 +650,7 @@ async def running_errands(gateway: Gateway, shift: Shift) -> AsyncIterator[None]
         gateway.sweeping.work,
         partial(_sweep, gateway),
         shift.turnstile.watch,
+        *gauges.works,
     ):
         yield
 

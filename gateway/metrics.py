@@ -18,6 +18,12 @@ METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 requests = Counter(
     "ocm_http_requests", "Requests answered, by route and status.", ["route", "method", "status"]
 )
+request_seconds = Histogram(
+    "ocm_http_request_seconds",
+    "Time until a request was answered, by route; transfers take as long as their client does.",
+    ["route"],
+    buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60),
+)
 signatures = Counter(
     "ocm_signature_verifications", "Signatures of other servers checked.", ["result", "reason"]
 )
@@ -40,6 +46,11 @@ config_time = Gauge(
     "ocm_config_last_reload_timestamp_seconds",
     "When the configuration in force was read.",
     multiprocess_mode="livemin",
+)
+config_hash = Gauge(
+    "ocm_config_hash",
+    "A number for the configuration in force: replicas with the same one have the same number.",
+    multiprocess_mode="livemostrecent",
 )
 policy_reloads = Counter("ocm_policy_reloads", "Policies that were read anew.", ["result"])
 policy_good = Gauge(
@@ -69,6 +80,13 @@ outbox_pending = Gauge(
 outbox_dead = Gauge(
     "ocm_outbox_dead", "Errands that were given up.", multiprocess_mode="livemostrecent"
 )
+outbox_oldest = Gauge(
+    "ocm_outbox_oldest_seconds",
+    "For how long the oldest errand that waits has waited; 0 when none does.",
+    multiprocess_mode="livemostrecent",
+)
+news = Counter("ocm_news", "News told to people here.", ["way", "result"])
+logins = Counter("ocm_logins", "Log-ins at the pages.", ["method", "result"])
 tokens_issued = Counter("ocm_tokens_issued", "Access tokens issued.")
 backend_latency = Histogram(
     "ocm_backend_latency_seconds",
@@ -78,6 +96,11 @@ backend_latency = Histogram(
 )
 backend_failures = Counter(
     "ocm_backend_failures", "Requests the storage did not answer properly.", ["reason"]
+)
+backend_up = Gauge(
+    "ocm_backend_up",
+    "1 while the storage answers, asked every 15 seconds.",
+    multiprocess_mode="livemin",
 )
 dialects = Counter(
     "ocm_dialects",
@@ -114,6 +137,66 @@ audit_behind = Gauge(
     "Entries of the audit trail that its stream has not taken yet.",
     multiprocess_mode="livemostrecent",
 )
+shares = Gauge(
+    "ocm_shares",
+    "Shares, by direction and state, counted once a minute.",
+    ["direction", "state"],
+    multiprocess_mode="livemostrecent",
+)
+invites = Gauge(
+    "ocm_invites",
+    "Invites of users here, by state, counted once a minute.",
+    ["state"],
+    multiprocess_mode="livemostrecent",
+)
+providers = Gauge(
+    "ocm_providers",
+    "Servers in the registry, by what the operator decided, counted once a minute.",
+    ["standing"],
+    multiprocess_mode="livemostrecent",
+)
+providers_paused = Gauge(
+    "ocm_providers_paused",
+    "Servers in the registry that are left alone, because they do not answer.",
+    multiprocess_mode="livemostrecent",
+)
+signing_keys = Gauge(
+    "ocm_signing_keys",
+    "Our own keys, by where they stand.",
+    ["state"],
+    multiprocess_mode="livemostrecent",
+)
+signing_key_time = Gauge(
+    "ocm_signing_key_active_timestamp_seconds",
+    "Since when the key signs that does, by what it signs.",
+    ["use"],
+    multiprocess_mode="livemostrecent",
+)
+certificate_time = Gauge(
+    "ocm_public_certificate_expiry_timestamp_seconds",
+    "When the certificate ends that is shown at our public name; 0 where nobody can see it.",
+    multiprocess_mode="livemostrecent",
+)
+loop_lag = Histogram(
+    "ocm_event_loop_lag_seconds",
+    "How late the event loop comes to what is due, four times a second.",
+    buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+database_transactions = Gauge(
+    "ocm_database_transactions",
+    "Transactions that run or wait for their turn.",
+    multiprocess_mode="livesum",
+)
+database_connections = Gauge(
+    "ocm_database_connections",
+    "How many transactions can run at a time.",
+    multiprocess_mode="livesum",
+)
+state_free = Gauge(
+    "ocm_state_free_bytes",
+    "Room left where state.folder lies.",
+    multiprocess_mode="livemostrecent",
+)
 build = Gauge("ocm_build_info", "The version that runs.", ["version"], multiprocess_mode="livemax")
 
 
@@ -125,6 +208,12 @@ def _requests_of(route: str, method: str, status: int) -> Counter:
 def count_request(route: str, method: str, status: int) -> None:
     """Count a request; looking the labels up costs more than all else, so that is remembered."""
     _requests_of(route, method, status).inc()
+
+
+@lru_cache(256)
+def seconds_of(route: str) -> Histogram:
+    """Where the time is noted that requests of a route take."""
+    return request_seconds.labels(route)
 
 
 @lru_cache(64)

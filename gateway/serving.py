@@ -70,8 +70,7 @@ class Serving:
         """Open the first gateway. Raises Unavailable."""
         self._parts, shift = await self._open(self._settings)
         self.front = Front(shift)
-        metrics.config_good.set(1)
-        metrics.config_time.set(time.time())
+        self._tell_metrics()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -135,8 +134,7 @@ class Serving:
     def _tell(self, changes: list[tuple[settings.Setting, settings.Setting]]) -> None:
         self.reading.faults = ()
         self.reading.waiting = tuple(now.name for _, now in changes if not now.live)
-        metrics.config_good.set(1)
-        metrics.config_time.set(time.time())
+        self._tell_metrics()
         metrics.config_reloads.labels(result="reloaded").inc()
         taken = {
             now.name: f"{settings.text(was.value)} -> {settings.text(now.value)}"
@@ -146,6 +144,11 @@ class Serving:
         event("configuration.reloaded", changes=taken)
         if self.reading.waiting:
             event("configuration.waits_for_restart", level="warning", settings=self.reading.waiting)
+
+    def _tell_metrics(self) -> None:
+        metrics.config_good.set(1)
+        metrics.config_time.set(time.time())
+        metrics.config_hash.set(settings.fingerprint(self._settings))
 
     def _refuse(self, error: Exception) -> None:
         if isinstance(error, Misconfigured):

@@ -1,5 +1,6 @@
 """Every setting as it holds, where it comes from, and whether a change needs a restart."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from gateway.config import Config, State
 HIDDEN = "***"
 AT_START = ("management.listen", "public.listen", "public.workers", "state")
 """Settings, and sections of them, that a running gateway does not take up."""
+
+_EACH_ITS_OWN = frozenset({"management.listen", "public.listen"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,16 @@ def changed(before: Config, after: Config) -> list[tuple[Setting, Setting]]:
         for one, other in pairs
         if one[2] != other[2]
     ]
+
+
+def fingerprint(config: Config) -> int:
+    """A number of 48 bits for the settings: the same for replicas that have the same ones.
+
+    Where each listens does not count, and a secret only as hidden.
+    """
+    told = [[one.name, one.value] for one in every(config) if one.name not in _EACH_ITS_OWN]
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).digest()
+    return int.from_bytes(digest[:6])
 
 
 def kept_until_restart(running: Config, wanted: Config) -> Config:

@@ -111,6 +111,12 @@ async def handshake(place: Place) -> Finding:
     return ok("tls", told)
 
 
+async def certificate_end(host: str, port: int) -> int:
+    """When the certificate ends that is shown there, believed or not. Raises OSError."""
+    certificate, _ = await _greet(Place(host, port, host), _unchecked())
+    return int(certificate.not_valid_after_utc.timestamp())
+
+
 async def _disbelieved(place: Place, error: ssl.SSLCertVerificationError) -> Broken:
     code, advice = error.verify_code, "Its operator has to mend the certificate."
     if code == _VERIFY_EXPIRED:
@@ -126,14 +132,19 @@ async def _disbelieved(place: Place, error: ssl.SSLCertVerificationError) -> Bro
         advice = f"The certificate has to name {place.host}."
     seen = ""
     with suppress(OSError, ValueError):
-        unchecked = ssl.create_default_context()
-        unchecked.check_hostname = False
-        unchecked.verify_mode = ssl.CERT_NONE  # only to say what it is; nothing is sent
-        certificate, _ = await _greet(place, unchecked)
+        certificate, _ = await _greet(place, _unchecked())
         until = certificate.not_valid_after_utc.date().isoformat()
         names = ", ".join(_names(certificate)) or "no name"
         seen = f"; it is for {names}, by {_issuer(certificate)}, until {until}"
     return Broken("tls", f"the certificate is not believed: {error.verify_message}{seen}", advice)
+
+
+def _unchecked() -> ssl.SSLContext:
+    """Takes any certificate: only to say what it is, nothing is sent."""
+    unchecked = ssl.create_default_context()
+    unchecked.check_hostname = False
+    unchecked.verify_mode = ssl.CERT_NONE
+    return unchecked
 
 
 async def _greet(place: Place, context: ssl.SSLContext) -> tuple[x509.Certificate, str]:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from gateway import config
+from gateway import config, metrics
 from gateway.errors import GatewayError, ProviderFailed, Unavailable
 from gateway.logs import event
 from gateway.mail import Letter, Mail
@@ -163,6 +163,7 @@ class Newsroom:
             await self._give_up(taken, error.explanation)
         else:
             await self._state.database.write(partial(news.finish, told=taken))
+            metrics.news.labels(taken[0].way.value, "told").inc()
         return True
 
     async def _later(self, taken: list[News], error: GatewayError) -> None:
@@ -174,10 +175,12 @@ class Newsroom:
         await self._state.database.write(
             partial(news.postpone, untold=taken, next_attempt_at=now + pause)
         )
+        metrics.news.labels(first.way.value, "postponed").inc()
         event("news.postponed", level="warning", way=first.way, error=error.explanation)
 
     async def _give_up(self, taken: list[News], reason: str) -> None:
         await self._state.database.write(partial(news.finish, told=taken))
+        metrics.news.labels(taken[0].way.value, "given_up").inc()
         event("news.given_up", level="warning", way=taken[0].way, error=reason)
 
     async def _mail(self, taken: list[News]) -> None:

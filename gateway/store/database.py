@@ -34,6 +34,8 @@ class Database(ABC):
     """
 
     failing = False
+    connections = 1
+    """How many transactions can run at a time."""
 
     @abstractmethod
     async def read(self, work: Work[Result]) -> Result:
@@ -46,6 +48,11 @@ class Database(ABC):
         Without `on_disk` it survives the end of this process, but perhaps not a loss of power.
         A cancelled caller does not undo it: once handed over, the transaction runs to its end.
         """
+
+    @property
+    @abstractmethod
+    def running(self) -> int:
+        """How many transactions run, or wait for their turn."""
 
     @abstractmethod
     async def migrate(self) -> None:

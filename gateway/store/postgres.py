@@ -52,6 +52,12 @@ class Postgres(Database):
         self._plain = self._engine.execution_options(isolation_level="READ COMMITTED")
         self._again = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.connections = address.connections
+
+    @property
+    def running(self) -> int:
+        """How many transactions run, or wait for their turn."""
+        return len(self._tasks)
 
     async def read(self, work: Work[Result]) -> Result:
         """Run `work` in a transaction that sees one state of the database and changes nothing."""

@@ -36,6 +36,12 @@ class Sqlite(Database):
         self._engine = engine_of(file)
         self._connection: Connection | None = None
         self._level = "FULL"
+        self._running = 0
+
+    @property
+    def running(self) -> int:
+        """How many transactions run, or wait for their turn."""
+        return self._running
 
     async def read(self, work: Work[Result]) -> Result:
         """Run `work` in a transaction that sees one state of the database and changes nothing."""
@@ -77,7 +83,13 @@ class Sqlite(Database):
                 raise Unavailable("the database is busy", retry_after=5)
             return call(*arguments)
 
-        return await asyncio.shield(loop.run_in_executor(self._thread, in_time))
+        self._running += 1
+        future = loop.run_in_executor(self._thread, in_time)
+        future.add_done_callback(self._ended)
+        return await asyncio.shield(future)
+
+    def _ended(self, _: object) -> None:
+        self._running -= 1
 
     def _transact(
         self,

@@ -3,6 +3,7 @@ a proxy in front that names the user."""
 
 from aiohttp import web
 
+from gateway import metrics
 from gateway.config import Config
 from gateway.errors import NotFound, Refused, TooMany
 from gateway.logs import event
@@ -86,6 +87,7 @@ class Login:
         if user is None:
             await self._rates.guessed(*tried)
             event("login.failed", level="warning", address=address)
+            metrics.logins.labels(LoginMethod.PASSWORD.value, "refused").inc()
             self._trail.refused(name, f"wrong password, {address}")
             view.say(view.gettext("Name or password is wrong."), "failed")
             return self._form(view, view.field("next"), 401)
@@ -93,6 +95,7 @@ class Login:
             view.request, view.visitor, user, LoginMethod.PASSWORD
         )
         event("login", user=user.name, method=LoginMethod.PASSWORD)
+        metrics.logins.labels(LoginMethod.PASSWORD.value, "ok").inc()
         self._trail.came(user.name, LoginMethod.PASSWORD)
         response = self._onwards(view, view.field("next"))
         self._sessions.remember(response, view.visitor)
@@ -121,6 +124,7 @@ class Login:
         user = await self._parties.find(proven.name)
         if user is None:
             self._trail.refused(proven.name, "no account here")
+            metrics.logins.labels(LoginMethod.OIDC.value, "refused").inc()
             raise Refused("you have no account here")
         view.visitor = await self._sessions.begin(
             view.request,
@@ -131,6 +135,7 @@ class Login:
             amr=proven.amr,
         )
         event("login", user=user.name, method=LoginMethod.OIDC)
+        metrics.logins.labels(LoginMethod.OIDC.value, "ok").inc()
         self._trail.came(user.name, LoginMethod.OIDC)
         response = self._onwards(view, attempt.after)
         self._sessions.remember(response, view.visitor)

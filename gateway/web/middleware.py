@@ -211,6 +211,8 @@ def _finish_headers(response: web.StreamResponse, visit: Visit) -> None:
 def _line(request: web.BaseRequest, visit: Visit, status: int) -> None:
     method = request.method if request.method in _KNOWN_METHODS else "other"
     metrics.count_request(visit.route, method, status)
+    if visit.kind is not visit.transfers:
+        metrics.seconds_of(visit.route).observe(visit.seconds)
     if writes("info"):
         event(
             "request",
