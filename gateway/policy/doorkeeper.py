@@ -22,7 +22,7 @@ from gateway.providers.registry import Registry
 _Key = tuple[Authority, Action, str, str]
 """Server, action, share if any, what of the caller matters."""
 
-_MANY = 10_000
+_MANY = 2000
 _SAME_SECONDS = 60
 """How long one refusal of a server, asked about again and again, keeps its id."""
 

@@ -29,7 +29,7 @@ from gateway.sharing.remembered import Remembered
 from gateway.sharing.storage import Storage
 from gateway.store.state import State
 
-_MANY = 10_000
+_MANY = 2000
 _CHALLENGE = 'Bearer realm="ocm"'
 _BASIC_CHALLENGE = 'Basic realm="ocm", charset="UTF-8"'
 
