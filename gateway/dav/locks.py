@@ -40,7 +40,7 @@ class LockSeal:
 
     def open(self, scope: str, sealed: str) -> str | None:
         """The storage's token, or None unless it was sealed for that scope."""
-        if not sealed.startswith(_PREFIX):
+        if not (sealed.startswith(_PREFIX) and sealed.isascii()):
             return None
         proof, _, encoded = sealed[len(_PREFIX) :].partition(":")
         token = unquote(encoded)

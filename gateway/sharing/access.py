@@ -172,7 +172,7 @@ class Access:
             raise Malformed("more than one Authorization header")
         scheme, _, credential = authorizations[0].partition(" ")
         credential = credential.strip()
-        if scheme.lower() == "bearer" and credential:
+        if scheme.lower() == "bearer" and credential and credential.isascii():
             return credential, False
         if scheme.lower() == "basic" and self._dialects.any_legacy:
             name, _ = basic_pair(authorizations[0])

@@ -1,7 +1,6 @@
 """Basic credentials (RFC 7617), made and read in one place."""
 
 import base64
-import binascii
 from functools import lru_cache
 
 
@@ -18,6 +17,6 @@ def basic_pair(authorization: str) -> tuple[str, str]:
         return "", ""
     try:
         name, _, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return "", ""
     return name, password

@@ -76,7 +76,8 @@ class Parties:
         return self._hash(authorization) in self._logged_in
 
     def _hash(self, authorization: str) -> bytes:
-        return hmac.digest(self._hash_key, authorization.encode(), "sha256")
+        given = authorization.encode(errors="surrogateescape")
+        return hmac.digest(self._hash_key, given, "sha256")
 
     def _login_from_list(self, name: str, password: str) -> User | None:
         listed = self._listed.get(name)

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from gateway import metrics
 from gateway.dav.target import split_url
-from gateway.errors import InvalidGrant, Malformed, TooLarge, Unsupported
+from gateway.errors import InvalidGrant, Malformed, Unsupported
 from gateway.httpsig.message import Message
 from gateway.ocm import discovery, invites, notifications, requests, shares, tokens
 from gateway.ocm.notifications import NewNotification, NotificationType
@@ -24,7 +24,7 @@ from gateway.sharing.receiving import Receiving
 from gateway.sharing.requests import Requests
 from gateway.sharing.sending import Sending
 from gateway.web.middleware import Manner, visit_of
-from gateway.web.requests import continue_if_expected, json_response, no_store, read_body
+from gateway.web.requests import json_response, no_store, read_body
 from gateway.web.routes import Route, Routes
 
 _API_VERSION_FOR_NEXTCLOUD = "1.1.0"
@@ -178,14 +178,8 @@ class Federation:
             method=request.method,
             target_uri=self._ours.origin + path,
             headers=tuple(request.headers.items()),
-            body=await self._body(request),
+            body=await read_body(request, self._body_bytes, _READ_SECONDS),
         )
-
-    async def _body(self, request: web.BaseRequest) -> bytes:
-        if (request.content_length or 0) > self._body_bytes:
-            raise TooLarge(f"a request may have {self._body_bytes} bytes")
-        await continue_if_expected(request)
-        return await read_body(request, self._body_bytes, _READ_SECONDS)
 
 
 def _signed(message: Message) -> bool:

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from gateway.config import Config, UserSource
 from gateway.model import User
+from gateway.ocm.json import encodable
 from gateway.web.middleware import within
 
 
@@ -18,7 +19,7 @@ class Named:
     def user(self, request: web.BaseRequest) -> User | None:
         """Who it is, or None."""
         name = request.headers.get(self._header, "")
-        if not name or not within(request.remote or "", self._trusted):
+        if not name or not encodable(name) or not within(request.remote or "", self._trusted):
             return None
         said = request.headers.get(self._mfa.header, "") if self._mfa.header else ""
         return User(name, strong=bool(said) and said in self._mfa.header_values)

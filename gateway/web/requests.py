@@ -20,6 +20,9 @@ async def continue_if_expected(request: web.BaseRequest) -> None:
 
 async def read_body(request: web.BaseRequest, most_bytes: int, within_seconds: float) -> bytes:
     """The whole body. TooLarge above `most_bytes`, Malformed when it does not come in time."""
+    if (request.content_length or 0) > most_bytes:
+        raise TooLarge(f"a request may have {most_bytes} bytes")
+    await continue_if_expected(request)
     body = bytearray()
     try:
         async with asyncio.timeout(within_seconds):

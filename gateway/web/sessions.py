@@ -128,7 +128,7 @@ class Sessions:
             strong=acr in self._mfa.acr or bool(set(amr) & set(self._mfa.amr)),
             acr=acr,
             amr=amr,
-            agent=request.headers.get("User-Agent", "")[:_LONGEST_AGENT],
+            agent=_printed(request.headers.get("User-Agent", ""))[:_LONGEST_AGENT],
         )
 
         def record(connection: Connection) -> None:
@@ -191,6 +191,11 @@ class Sessions:
     def lent(self, request: web.BaseRequest, name: str) -> str:
         """The value of such a cookie; the browser may have made it up."""
         return request.cookies.get(self._named(name), "")
+
+
+def _printed(text: str) -> str:
+    """A header's text; bytes that are not UTF-8 became surrogates, which no database keeps."""
+    return text.encode(errors="replace").decode()
 
 
 def _new_token() -> str:

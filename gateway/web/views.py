@@ -48,7 +48,7 @@ from gateway.store.vault import Vault
 from gateway.web import shown
 from gateway.web.languages import CATALOGUES, N_, Languages
 from gateway.web.middleware import Manner, visit_of
-from gateway.web.requests import continue_if_expected, read_body
+from gateway.web.requests import read_body
 from gateway.web.routes import Handler, Route, Routes
 from gateway.web.sessions import Sessions, Visitor
 from gateway.web.static import Static
@@ -287,7 +287,6 @@ class Pages:
         request = view.request
         if request.content_type != _FORM:
             raise Malformed("this is not a form")
-        await continue_if_expected(request)
         body = await read_body(request, _MOST_BYTES, _READ_SECONDS)
         try:
             pairs = parse_qsl(

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -135,7 +136,7 @@ class Tree:
         return place.path[:-1]
 
     def _here(self, view: View, path: Segments) -> str:
-        share = view.query("share") or view.field("share")
+        share = quote(view.query("share") or view.field("share"), safe="")
         begin = f"{self.at}?share={share}&" if share else f"{self.at}?"
         return f"{begin}path={query_of(path)}"
 
