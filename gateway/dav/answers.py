@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from gateway.dav import headers, methods
-from gateway.dav.backend import healthy, is_xml
+from gateway.dav.backend import healthy, is_xml, stat, stat_url
 from gateway.dav.client import Exchange, Reply, read
 from gateway.dav.entries import Plan
 from gateway.dav.hrefs import Hrefs
@@ -13,13 +13,14 @@ from gateway.dav.multistatus import Multistatus
 from gateway.dav.parts import condition_in
 from gateway.dav.responses import PIECE, USUAL, Limits
 from gateway.dav.statuses import told
-from gateway.errors import BackendFailed, BackendUnavailable
+from gateway.errors import BackendFailed, BackendUnavailable, GatewayError
 
 BUFFERED = 64 * 1024
 """A multistatus up to this length goes out with a length; until then, failures are clean."""
 LONGEST_ERROR = 64 * 1024
 LONGEST_FOREIGN_LISTING = 256 * 1024 * 1024
 MOST_FOREIGN_ENTRIES = 100_000
+_MAKING = frozenset({"PUT", "MKCOL", "LOCK"})
 AFTER_WRITING = ("Date", "ETag", "OC-ETag", "OC-FileId", "X-OC-Mtime")
 
 
@@ -30,6 +31,11 @@ async def refusal(exchange: Exchange, reply: Reply) -> DavAnswer:
     """
     target = exchange.target
     message = told(reply.status, reply.headers)
+    making = exchange.request.method in _MAKING
+    if (reply.status in (400, 500) or (reply.status == 404 and making)) and (
+        meant := await _meant(exchange)
+    ):
+        return meant
     if reply.status == 404 or (reply.status == 403 and exchange.request.method in methods.READING):
         await believe(exchange)
     condition = ""
@@ -37,6 +43,25 @@ async def refusal(exchange: Exchange, reply: Reply) -> DavAnswer:
         condition = await _condition(reply)
     allowed = (("Allow", ", ".join(methods.allow(target))),) if reply.status == 405 else ()
     return failure(reply.status, message, condition=condition, headers=allowed)
+
+
+async def _meant(exchange: Exchange) -> DavAnswer | None:
+    """What a storage means that says 400, 404 or 500 where its folder is not there, or something
+    already is (RFC 4918 9.3.1, 9.7.1); None when it is something else."""
+    target, method = exchange.target, exchange.request.method
+    if target.single_file or not target.rel:
+        return None
+    above = headers.at_storage(target, target.rel[:-1])
+    try:
+        if not (await stat_url(exchange.send, above, target.authorization)).collection:
+            status = 409 if method in _MAKING else 404
+            return failure(status, told(status, {}))
+        if method == "MKCOL" and (await stat(exchange.send, target)).exists:
+            allowed = (("Allow", ", ".join(methods.allow(target))),)
+            return failure(405, told(405, {}), headers=allowed)
+    except GatewayError:
+        return None
+    return None
 
 
 async def believe(exchange: Exchange) -> None:

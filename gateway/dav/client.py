@@ -9,11 +9,12 @@ from weakref import WeakValueDictionary
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from gateway.dav import methods
 from gateway.dav.locks import LockSeal
 from gateway.dav.message import DavRequest
 from gateway.dav.statuses import leads_to_slash
 from gateway.dav.target import Target
-from gateway.errors import BackendFailed, GatewayError, TooLarge
+from gateway.errors import BackendFailed, GatewayError, TooLarge, WrongMethod
 from gateway.upstream.sending import Body, Poured
 
 T = TypeVar("T")
@@ -86,7 +87,7 @@ class Exchange:
         reply = await self._open(method, url, headers, body, idle_seconds)
         if follow and leads_to_slash(reply.status, reply.headers, url):
             if isinstance(body, AsyncIterator | Poured):
-                raise BackendFailed("the storage redirects an upload")
+                raise WrongMethod("a folder has no content", allow=methods.allow(self.target))
             reply = await self._open(method, url + "/", headers, body, idle_seconds)
         return reply
 

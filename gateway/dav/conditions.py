@@ -78,6 +78,21 @@ def encode(lists: tuple[ConditionList, ...]) -> str:
     return " ".join(parts)
 
 
+def may_hold(lists: tuple[ConditionList, ...], resource: str, etag: str) -> bool:
+    """Whether one of the lists may hold, as far as the ETag of the resource tells ("" for none).
+
+    State tokens and other resources are left to the storage, which knows them.
+    """
+    return any(
+        all(
+            condition.token or (condition.etag == etag) is not condition.negated
+            for condition in each.conditions
+        )
+        for each in lists
+        if each.resource in ("", resource)
+    ) or any(each.resource not in ("", resource) for each in lists)
+
+
 def _encode_condition(condition: Condition) -> str:
     what = f"<{condition.token}>" if condition.token else f"[{condition.etag}]"
     return f"Not {what}" if condition.negated else what

@@ -7,7 +7,10 @@ way expat reports them: namespace, a space, local name; `DAV: getetag`.
 from dataclasses import dataclass
 from enum import StrEnum
 from html import escape
+from xml.etree.ElementTree import tostring
 from xml.parsers import expat
+
+from defusedxml.ElementTree import fromstring
 
 from gateway.dav.message import DECLARATION
 from gateway.errors import Malformed, TooLarge
@@ -25,6 +28,7 @@ Result = tuple[str, tuple[str, ...], str]
 
 UPDATE = "DAV: propertyupdate"
 LOCKINFO = "DAV: lockinfo"
+_OWNER = "{DAV:}owner"
 
 
 class Asked(StrEnum):
@@ -76,11 +80,25 @@ def parse_propertyupdate(body: bytes) -> tuple[str, ...]:
     return tuple(names)
 
 
-def check_lockinfo(body: bytes) -> None:
-    """Raise Malformed or TooLarge unless this is the body of a LOCK."""
+def lockinfo(body: bytes) -> bytes:
+    """The body of a LOCK as a storage gets it. Raises Malformed, TooLarge for anything else.
+
+    What the owner holds declares its own namespaces: rclone repeats it word for word in a document
+    with other prefixes, which then is no XML.
+    """
     if len(body) > LONGEST_LOCK:
         raise TooLarge("the lock's description is too long")
     _read(body, LOCKINFO)
+    root = fromstring(body, forbid_dtd=True)
+    parts = []
+    for part in root:
+        held = escape(part.text or "", quote=False) if part.tag == _OWNER else ""
+        held += "".join(tostring(each, encoding="unicode") for each in part)
+        space, _, name = part.tag.rpartition("}")
+        parts.append(
+            f"<D:{name}>{held}</D:{name}>" if space == "{DAV:" else tostring(part, "unicode")
+        )
+    return DECLARATION + f'<D:lockinfo xmlns:D="DAV:">{"".join(parts)}</D:lockinfo>'.encode()
 
 
 def encode_propfind(names: tuple[str, ...]) -> bytes:

@@ -12,7 +12,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from gateway.dav import conditions, methods
 from gateway.dav.conditions import ConditionList
 from gateway.dav.hrefs import Hrefs, Segments
-from gateway.dav.locks import LockSeal
+from gateway.dav.locks import NEVER, NO_LOCK, LockSeal
 from gateway.dav.message import Headers
 from gateway.dav.target import Target, authority_of, encode_path, parse_target, split_url
 from gateway.errors import Malformed, Refused, Unsupported
@@ -223,6 +223,13 @@ def _tagged(resource: str, target: Target) -> str:
 def if_value(lists: tuple[ConditionList, ...]) -> str:
     """The If header for the storage; see `conditions.encode`."""
     return conditions.encode(lists)
+
+
+def shows_token(headers: CIMultiDictProxy[str], target: Target, seal: LockSeal) -> bool:
+    """Whether the If header has a lock token of this scope. Raises Malformed."""
+    lists = condition_lists(headers, target, seal)
+    tokens = (condition.token for each in lists for condition in each.conditions)
+    return any(token not in ("", NEVER, NO_LOCK) for token in tokens)
 
 
 def lock_token(value: str | None, target: Target, seal: LockSeal) -> str | None:

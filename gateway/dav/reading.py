@@ -39,7 +39,7 @@ async def get(exchange: Exchange) -> DavAnswer:
     if leads_to_slash(reply.status, reply.headers, target.url):
         return await _folder(exchange)
     if request.method == "HEAD" and reply.status in (405, 501):
-        return _described(await stat(exchange.send, target))
+        return _described(await stat(exchange.send, target), target)
     if _may_be_an_index(reply) and (await stat(exchange.send, target)).collection:
         return await _folder(exchange)
     return await _content(exchange, reply)
@@ -72,8 +72,8 @@ def _may_be_an_index(reply: Reply) -> bool:
     )
 
 
-def _described(found: Stat) -> DavAnswer:
-    if not found.exists:
+def _described(found: Stat, target: Target) -> DavAnswer:
+    if not found.exists or (found.collection and target.single_file):
         raise NotFound("there is no such file")
     fields = (("ETag", found.etag),) if found.etag else ()
     return DavAnswer(200, fields, b"", 0 if found.collection else found.size)
@@ -117,7 +117,7 @@ async def propfind(exchange: Exchange) -> DavAnswer:
     depth = headers.depth_of("PROPFIND", request.headers)
     if target.lists_unasked and "Depth" not in request.headers:
         depth = "1"
-    body = await collect(request.body, documents.LONGEST)
+    body = (await collect(request.body, documents.LONGEST)).strip()
     requested = documents.parse_propfind(body)
     folder = not target.single_file and (request.slash or not target.rel)
     if depth == methods.INFINITY and folder:

@@ -1,15 +1,18 @@
 """DELETE, MKCOL, MOVE, COPY, PROPPATCH, LOCK and UNLOCK; PUT is in `uploads`."""
 
+from contextlib import suppress
+
 from multidict import CIMultiDict
 
-from gateway.dav import documents, headers, methods, properties
+from gateway.dav import conditions, documents, headers, methods, properties
 from gateway.dav.answers import refusal, written
-from gateway.dav.backend import stat, stat_url
+from gateway.dav.backend import Stat, stat, stat_url
 from gateway.dav.client import Exchange, collect, read, to_the_end, turn
-from gateway.dav.hrefs import Hrefs
+from gateway.dav.hrefs import Hrefs, Segments
 from gateway.dav.lockdiscovery import lock_answer
 from gateway.dav.message import XML, DavAnswer, document, failure
-from gateway.errors import Malformed
+from gateway.dav.statuses import told
+from gateway.errors import BackendFailed, GatewayError, Malformed
 
 LONGEST_IGNORED = 64 * 1024
 LONGEST_LOCK_ANSWER = 1024 * 1024
@@ -35,12 +38,22 @@ def with_slash(exchange: Exchange) -> str:
 
 
 async def fails_precondition(exchange: Exchange) -> bool:
-    """Whether If-Match or If-None-Match does not hold, where the storage would not look."""
-    given = exchange.request.headers
-    if exchange.target.profile.conditional_put or not {"If-Match", "If-None-Match"} & given.keys():
+    """Whether a condition about ETags does not hold, where the storage would not look."""
+    given = {"If", "If-Match", "If-None-Match"} & exchange.request.headers.keys()
+    if exchange.target.profile.conditional_put or not given:
         return False
-    found = await stat(exchange.send, exchange.target)
-    return not headers.precondition_holds(given, exists=found.exists, etag=found.etag)
+    return _fails(exchange, await stat(exchange.send, exchange.target))
+
+
+def _fails(exchange: Exchange, found: Stat) -> bool:
+    if exchange.target.profile.conditional_put:
+        return False
+    given = exchange.request.headers
+    lists = headers.condition_lists(given, exchange.target, exchange.seal)
+    return not (
+        headers.precondition_holds(given, exists=found.exists, etag=found.etag)
+        and (not lists or conditions.may_hold(lists, exchange.target.url, found.etag))
+    )
 
 
 async def delete(exchange: Exchange) -> DavAnswer:
@@ -80,6 +93,10 @@ async def transfer(exchange: Exchange) -> DavAnswer:
     source = await stat(exchange.send, target)
     if not source.exists:
         return failure(404, "there is no such file or folder")
+    if _fails(exchange, source):
+        return failure(412, "a condition does not hold")
+    if not await _has_folder(exchange, destination):
+        return failure(409, told(409, {}))
     there = await stat_url(
         exchange.send, headers.at_storage(target, destination), target.authorization
     )
@@ -94,6 +111,16 @@ async def transfer(exchange: Exchange) -> DavAnswer:
     moving = exchange.ask(request.method, url, sent, idle_seconds=PATIENCE_SECONDS)
     reply = await to_the_end(moving)
     return await written(exchange, reply, status=204)
+
+
+async def _has_folder(exchange: Exchange, destination: Segments) -> bool:
+    """Whether the folder that it goes into is there (RFC 4918 9.8.5): some storages make it, some
+    only say that they failed. The folders above the source are."""
+    target, above = exchange.target, destination[:-1]
+    if above == target.rel[: len(above)]:
+        return True
+    found = await stat_url(exchange.send, headers.at_storage(target, above), target.authorization)
+    return found.collection
 
 
 async def proppatch(exchange: Exchange) -> DavAnswer:
@@ -128,20 +155,37 @@ async def lock(exchange: Exchange) -> DavAnswer:
     sent = sent_headers(exchange)
     sent["Timeout"] = headers.timeout(headers.single(request.headers, "Timeout"))
     if body:
-        documents.check_lockinfo(body)
+        body = documents.lockinfo(body)
         sent["Depth"] = headers.depth_of("LOCK", request.headers)
         sent["Content-Type"] = XML
     elif "If" not in sent:
         raise Malformed("a lock is refreshed with an If header")
+    elif not headers.shows_token(request.headers, target, exchange.seal):
+        # lighttpd says that it has refreshed a lock of any token.
+        return failure(412, "the If header has no lock of this resource")
     reply = await exchange.ask("LOCK", with_slash(exchange), sent, body or None)
     if reply.status == 207:
         return await written(exchange, reply)
     if reply.status not in (200, 201):
         return await refusal(exchange, reply)
-    token = headers.sealed_token(reply.headers.get("Lock-Token", ""), target, exchange.seal)
+    given = reply.headers.get("Lock-Token", "")
+    token = headers.sealed_token(given, target, exchange.seal)
     described = await read(reply, LONGEST_LOCK_ANSWER)
-    answer = lock_answer(described, Hrefs(target), exchange.seal, target.scope)
+    try:
+        answer = lock_answer(described, Hrefs(target), exchange.seal, target.scope)
+    except BackendFailed:
+        if token and body:
+            await _let_go(exchange, given)
+        raise
     return document(reply.status, answer, (("Lock-Token", token),) if token else ())
+
+
+async def _let_go(exchange: Exchange, token: str) -> None:
+    """Take back a lock that the client never hears of; nobody else could."""
+    sent = headers.authorized(exchange.target.authorization)
+    sent["Lock-Token"] = token
+    with suppress(GatewayError):
+        await to_the_end(exchange.ask("UNLOCK", with_slash(exchange), sent))
 
 
 async def unlock(exchange: Exchange) -> DavAnswer:

@@ -96,3 +96,23 @@ def test_untagged_lists_survive_writing_and_reading(lists):
 def test_any_text_is_read_or_refused(text):
     with contextlib.suppress(Malformed):
         assert conditions.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ('(["a"])', True),
+        ('(["b"])', False),
+        ('(Not ["a"])', False),
+        ('(Not ["b"])', True),
+        ('(["b"]) (["a"])', True),
+        ('(["a"] ["b"])', False),
+        ('(<urn:x> ["b"])', False),
+        ("(<urn:x>)", True),
+        ('<http://s/f> (["b"])', False),
+        ('<http://s/other> (["b"])', True),
+    ],
+)
+def test_what_may_hold_is_told_by_the_etag_alone(header, expected):
+    lists = conditions.parse(header)
+    assert conditions.may_hold(lists, "http://s/f", '"a"') is expected

@@ -65,7 +65,7 @@ def test_bodies_are_bounded():
     with pytest.raises(TooLarge):
         documents.parse_propfind(b"<a>" + b" " * 70_000)
     with pytest.raises(TooLarge):
-        documents.check_lockinfo(b" " * 9000)
+        documents.lockinfo(b" " * 9000)
 
 
 def test_a_propertyupdate_names_what_it_changes():
