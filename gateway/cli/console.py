@@ -30,8 +30,12 @@ NOT_FOUND = 5
 TRY_AGAIN = 6
 """Exit codes, documented in docs/commands.md."""
 
-_CODE_OF_STATUS = {400: USAGE, 401: REFUSED, 403: REFUSED, 404: NOT_FOUND, 409: REFUSED}
-_TRY_AGAIN_STATUSES = frozenset({429, 502, 503, 504})
+_CODE_OF_STATUS = {
+    **dict.fromkeys((400, 413, 414), USAGE),
+    **dict.fromkeys((401, 403, 409, 501), REFUSED),
+    404: NOT_FOUND,
+}
+_TRY_AGAIN_STATUSES = frozenset({429, 502, 503, 504, 507})
 _VARIABLE = "OCM_GATEWAY_CONFIG"
 _COUNTED = re.compile(r"(\+?)([0-9]{1,17})([dhms]?)")
 _UNITS = {"d": 86_400, "h": 3600, "m": 60, "s": 1, "": 1}

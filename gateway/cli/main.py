@@ -1,6 +1,7 @@
 """The command `ocm-gateway`: every command, one file each."""
 
 import sys
+from contextlib import suppress
 
 import typer
 
@@ -27,13 +28,14 @@ from gateway.cli import (
     share,
 )
 from gateway.cli.check import check
-from gateway.cli.console import USAGE, JsonOption, show
+from gateway.cli.console import USAGE, JsonOption, fail, show
 from gateway.cli.demo import demo
 from gateway.cli.doctor import doctor
 from gateway.cli.serve import serve
 from gateway.cli.simulate import simulate
 from gateway.cli.sweep import sweep
 from gateway.errors import Malformed
+from gateway.ocm.json import encodable
 
 app = typer.Typer(
     help="Open Cloud Mesh for WebDAV storage that lacks it.",
@@ -75,7 +77,12 @@ def version(*, as_json: JsonOption = False) -> None:
 
 def main() -> None:
     """Run the command line; with --json, a wrong command line is told of in JSON as well."""
-    if "--json" not in sys.argv:
+    as_json = "--json" in sys.argv
+    if not all(map(encodable, sys.argv)):
+        with suppress(typer.Exit):
+            fail(Malformed("the command line is not in UTF-8"), as_json=as_json)
+        sys.exit(USAGE)
+    if not as_json:
         app()
         return
     try:

@@ -7,7 +7,7 @@ from multidict import CIMultiDict
 from gateway.dav import conditions, documents, headers, methods, properties
 from gateway.dav.answers import refusal, written
 from gateway.dav.backend import Stat, stat, stat_url
-from gateway.dav.client import Exchange, collect, read, to_the_end, turn
+from gateway.dav.client import Exchange, Reply, collect, read, to_the_end, turn
 from gateway.dav.hrefs import Hrefs, Segments
 from gateway.dav.lockdiscovery import lock_answer
 from gateway.dav.message import XML, DavAnswer, document, failure
@@ -66,9 +66,18 @@ async def delete(exchange: Exchange) -> DavAnswer:
     async with turn(exchange.target.url):
         if await fails_precondition(exchange):
             return failure(412, "a condition does not hold")
-        deleting = exchange.ask("DELETE", url, sent, idle_seconds=PATIENCE_SECONDS)
-        reply = await to_the_end(deleting)
+        reply = await to_the_end(_delete(exchange, url, sent))
     return await written(exchange, reply, status=204)
+
+
+async def _delete(exchange: Exchange, url: str, sent: CIMultiDict[str]) -> Reply:
+    """nginx wants the slash behind a folder, and says that it conflicts without."""
+    reply = await exchange.ask("DELETE", url, sent, idle_seconds=PATIENCE_SECONDS)
+    if reply.status != 409 or url.endswith("/"):
+        return reply
+    if not (await stat(exchange.send, exchange.target)).collection:
+        return reply
+    return await exchange.ask("DELETE", url + "/", sent, idle_seconds=PATIENCE_SECONDS)
 
 
 async def mkcol(exchange: Exchange) -> DavAnswer:

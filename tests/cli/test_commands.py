@@ -133,6 +133,16 @@ def test_a_wrong_command_line_is_told_in_json_where_that_is_asked_for(words, mon
     assert said(json.loads(capsys.readouterr().out))["message"]
 
 
+@pytest.mark.parametrize("more", [["--json"], []])
+def test_words_that_are_no_text_are_a_wrong_command_line(more, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["ocm-gateway", "share", "show", "\udcff", *more])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == console.USAGE
+    told = capsys.readouterr()
+    assert json.loads(told.out)["error"]["code"] == "MALFORMED" if more else "UTF-8" in told.err
+
+
 def test_what_a_command_answers_stays_the_same_in_json(tmp_path, storage, monkeypatch, capsys):
     file = write(tmp_path, settings(tmp_path, storage.url))
     for words, code in ((["share", "list"], 0), (["share", "show", "x"], console.NOT_FOUND)):
@@ -211,6 +221,10 @@ def test_what_cannot_be_shared_exits_with_its_code(tmp_path, storage, words, cod
     command = configured(tmp_path, storage, policy={"default": "allow", "deny": ["denied.example"]})
     said(command("share", "create", "-u", "alice", *words, code=code))
     assert command("share", "list") == []
+
+
+def test_what_is_switched_off_is_refused(command):
+    assert said(command("share", "link", "x", code=console.REFUSED))["code"] == "UNSUPPORTED"
 
 
 def test_a_storage_that_is_down_may_be_tried_again(tmp_path, storage):

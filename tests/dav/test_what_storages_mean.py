@@ -127,5 +127,11 @@ async def test_a_file_that_became_a_folder_has_no_head(tmp_path, client_to):
         assert await status(client, "HEAD", "/") == 404
 
 
+async def test_a_folder_is_deleted_with_its_slash_and_without(each):
+    (each.folder / "sub" / "inside.txt").write_text("x")
+    assert await status(each, "DELETE", "/sub") == 204
+    assert not (each.folder / "sub").exists()
+
+
 async def test_a_body_of_blanks_asks_for_everything(client):
     assert await status(client, "PROPFIND", "/", b" \r\n ", Depth="0") == 207
