@@ -63,7 +63,9 @@ def parse(data: bytes, method: str) -> Head:
     status, modern = _status(lines[0])
     headers = CIMultiDict([_field(line) for line in lines[1:-2]])
     length, chunked = _framing(status, method, headers, modern)
-    persistent = _persistent(headers, modern) and (chunked or length is not None)
+    # Some storages send the page of an error for HEAD as well; it may still be on its way.
+    sound = method != "HEAD" or status < 400
+    persistent = sound and _persistent(headers, modern) and (chunked or length is not None)
     return Head(status, CIMultiDictProxy(headers), length, chunked, persistent)
 
 

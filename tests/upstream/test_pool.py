@@ -137,6 +137,21 @@ async def test_answers_without_a_body_leave_the_connection_usable(pool, method, 
     assert storage.connections == 1
 
 
+async def test_the_late_page_of_an_error_is_no_part_of_the_next_answer(pool):
+    """WsgiDAV answers HEAD of an impossible range with a page, which comes after its head."""
+
+    async def script(caller):
+        if (await caller.request()).startswith(b"HEAD"):
+            await caller.say(b"HTTP/1.1 416 No\r\nContent-Length: 4\r\n\r\n")
+            await caller.request()
+            await caller.say(b"page")
+        await caller.say(ok(b"file"))
+
+    async with scripted(script) as storage:
+        assert (await get(pool, storage.url, "HEAD")) == (416, b"")
+        assert (await get(pool, storage.url)) == (200, b"file")
+
+
 async def test_one_connection_serves_many_requests(pool):
     async with scripted(answering(ok(b"a"), FRAMINGS["chunked"], ok(b""))) as storage:
         assert [(await get(pool, storage.url))[1] for _ in range(4)] == [b"a", b"abcdef", b"", b""]

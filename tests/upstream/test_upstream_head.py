@@ -35,6 +35,7 @@ def test_the_reason_says_nothing(line):
     [
         ("HEAD", ("HTTP/1.1 200 OK", "Content-Length: 9"), (0, False, True)),
         ("HEAD", ("HTTP/1.1 200 OK", "Transfer-Encoding: chunked"), (0, False, True)),
+        ("HEAD", ("HTTP/1.1 416 No", "Content-Length: 9"), (0, False, False)),
         ("GET", ("HTTP/1.1 204 No",), (0, False, True)),
         ("GET", ("HTTP/1.1 304 No", "Content-Length: 9"), (0, False, True)),
         ("GET", ("HTTP/1.1 100 Go",), (0, False, True)),
