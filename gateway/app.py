@@ -54,6 +54,7 @@ from gateway.sharing.links import LINK_PATH, Links
 from gateway.sharing.membership import Membership
 from gateway.sharing.messages import Messages
 from gateway.sharing.news import Newsroom
+from gateway.sharing.operating import Operating
 from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import Outbox
@@ -62,6 +63,7 @@ from gateway.sharing.probing import Probing
 from gateway.sharing.receiving import Receiving
 from gateway.sharing.recipients import Recipients
 from gateway.sharing.requests import Requests
+from gateway.sharing.reviewing import Reviewing
 from gateway.sharing.sending import Sending
 from gateway.sharing.storage import Storage
 from gateway.sharing.sweeping import Sweeping
@@ -158,6 +160,8 @@ class Gateway:
     changing: Changing
     links: Links
     sweeping: Sweeping
+    operating: Operating
+    reviewing: Reviewing
     anywhere: Guarded
     messages: Messages
     wayf: Wayf
@@ -457,6 +461,8 @@ def _joined(
             clock,
             keep_seconds=(settings.sharing.keep_ended_days or 0) * 86_400 or None,
         ),
+        operating=Operating(others.registry, ring, outbox, others.audit),
+        reviewing=Reviewing(state.database, receiving, sending),
         directories=directories,
         audit=others.audit,
         stream=stream,

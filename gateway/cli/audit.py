@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,7 +18,7 @@ from gateway.policy.streaming import line, members
 from gateway.policy.verifying import Verification, verify
 from gateway.store import audit
 from gateway.store.audit import Wanted
-from gateway.web.records import moment
+from gateway.web.records import moment, verification
 
 commands = typer.Typer(help="The audit trail.", no_args_is_help=True)
 
@@ -41,6 +41,11 @@ def list_(
     address: AddressOption = "",
     what: Annotated[str, typer.Option(help="Only what begins so, like sent.")] = "",
     decision: Annotated[str, typer.Option(help="Only the entries of one decision.")] = "",
+    who: Annotated[str, typer.Option(help="Only what was done by them.")] = "",
+    whom: Annotated[str, typer.Option(help="Only what was done to or for them.")] = "",
+    outcome: Annotated[str, typer.Option(help="Only done, allow, deny or quarantine.")] = "",
+    server: Annotated[str, typer.Option(help="Only entries about one server.")] = "",
+    about: Annotated[str, typer.Option(help="Only entries about that share or invite.")] = "",
     since: SinceOption = None,
     most: Annotated[int, typer.Option(min=1, max=10_000, help="How many.")] = 100,
     config: ConfigOption = None,
@@ -49,7 +54,9 @@ def list_(
     """List the entries, the newest first."""
 
     async def look(gateway: Gateway) -> list[AuditEntry]:
-        wanted = Wanted(address, what, decision, until(since))
+        wanted = Wanted(
+            address, what, decision, who, whom, outcome, server, about, since=until(since)
+        )
         query = partial(audit.entries, wanted=wanted, most=most, newest_first=True)
         return await gateway.state.database.read(query)
 
@@ -132,18 +139,6 @@ def prune(
 
     gone = run(config, work, as_json=as_json)
     show({"pruned": gone}, lambda: [f"{gone} entries are forgotten."], as_json=as_json)
-
-
-def verification(found: Verification) -> dict[str, Any]:
-    """What a look at the whole chain has found, as JSON."""
-    return {
-        "sound": found.damaged is None,
-        "entries": found.entries,
-        "first": found.first,
-        "last": found.last,
-        "damaged": found.damaged,
-        "fault": found.fault,
-    }
 
 
 def _lines(found: list[AuditEntry]) -> None:

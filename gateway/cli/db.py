@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 
 from gateway import logs
 from gateway.app import place_of
-from gateway.cli.audit import verification
 from gateway.cli.console import (
     REFUSED,
     ConfigOption,
@@ -34,6 +33,7 @@ from gateway.store.database import HEAD, version
 from gateway.store.place import PostgresAddress
 from gateway.store.sqlite import Sqlite
 from gateway.store.vault import Vault, open_vault
+from gateway.web.records import verification
 
 commands = typer.Typer(help="The database.", no_args_is_help=True)
 

@@ -6,15 +6,15 @@ time that other servers believe a key set: an hour is plenty.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.console import ConfigOption, JsonOption, entered, run, show
-from gateway.model import KeyState
-from gateway.providers.ring import OwnKey, Ring
-from gateway.web.records import moment
+from gateway.cli.console import ConfigOption, JsonOption, operator, run, show
+from gateway.providers.ring import OwnKey
+from gateway.sharing.operating import Operating
+from gateway.web.records import moment, own_key
 
 commands = typer.Typer(help="The keys of this server.", no_args_is_help=True)
 
@@ -29,7 +29,7 @@ def list_(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         return gateway.ring.keys
 
     keys = run(config, look, as_json=as_json)
-    show([_described(key) for key in keys], lambda: [_line(key) for key in keys], as_json=as_json)
+    show([own_key(key) for key in keys], lambda: [_line(key) for key in keys], as_json=as_json)
 
 
 @commands.command()
@@ -41,13 +41,13 @@ def stage(
     as_json: JsonOption = False,
 ) -> None:
     """Make a key and publish it; it signs nothing yet."""
-    _change(lambda ring: ring.stage(algorithm), config, as_json=as_json)
+    _change(lambda desk: desk.stage(algorithm, by=operator()), config, as_json=as_json)
 
 
 @commands.command()
 def activate(kid: KidArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Sign with a key from now on; the one before stays published."""
-    _change(lambda ring: ring.activate(kid), config, as_json=as_json)
+    _change(lambda desk: desk.activate(kid, by=operator()), config, as_json=as_json)
 
 
 @commands.command()
@@ -60,32 +60,18 @@ def retire(
     as_json: JsonOption = False,
 ) -> None:
     """Publish a key no more; access tokens that it signed hold until they expire."""
-    _change(lambda ring: ring.retire(kid, compromised=compromised), config, as_json=as_json)
+    _change(
+        lambda desk: desk.retire(kid, by=operator(), compromised=compromised),
+        config,
+        as_json=as_json,
+    )
 
 
 def _change(
-    change: Callable[[Ring], Awaitable[OwnKey]], config: ConfigOption, *, as_json: bool
+    change: Callable[[Operating], Awaitable[OwnKey]], config: ConfigOption, *, as_json: bool
 ) -> None:
-    async def work(gateway: Gateway) -> OwnKey:
-        key = await change(gateway.ring)
-        await entered(gateway, f"key.{key.state.value}", about=key.key.kid)
-        return key
-
-    key = run(config, work, as_json=as_json)
-    show(_described(key), lambda: [_line(key)], as_json=as_json)
-
-
-def _described(own: OwnKey) -> dict[str, Any]:
-    return {
-        "kid": own.key.kid,
-        "algorithm": own.key.algorithm,
-        "state": own.state.value,
-        "active": own.state is KeyState.ACTIVE,
-        "createdAt": own.created_at,
-        "changedAt": own.changed_at,
-        "thumbprint": own.key.verification_key().thumbprint,
-        "jwk": own.key.public_jwk(),
-    }
+    key = run(config, lambda gateway: change(gateway.operating), as_json=as_json)
+    show(own_key(key), lambda: [_line(key)], as_json=as_json)
 
 
 def _line(own: OwnKey) -> str:

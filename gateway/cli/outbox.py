@@ -4,10 +4,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.app import Gateway
-from gateway.cli.console import ConfigOption, JsonOption, run, show
+from gateway.cli.console import ConfigOption, JsonOption, operator, run, show
 from gateway.model import OutboxEntry
-from gateway.store import outbox
 from gateway.web.records import errand, moment
 
 commands = typer.Typer(help="What other servers have yet to be told.", no_args_is_help=True)
@@ -17,10 +15,7 @@ commands = typer.Typer(help="What other servers have yet to be told.", no_args_i
 def list_(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the errands that wait, and those that were given up."""
 
-    async def look(gateway: Gateway) -> list[OutboxEntry]:
-        return await gateway.state.database.read(outbox.all_entries)
-
-    entries = run(config, look, as_json=as_json)
+    entries = run(config, lambda gateway: gateway.outbox.all(), as_json=as_json)
 
     def line(entry: OutboxEntry) -> str:
         when = "given up" if entry.dead else f"next {moment(entry.next_attempt_at)}"
@@ -41,12 +36,9 @@ EntryArgument = Annotated[str, typer.Argument(help="The id of the errand.")]
 def retry(entry: EntryArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Try an errand now, also one that was given up."""
 
-    async def again(gateway: Gateway) -> OutboxEntry | None:
-        await gateway.outbox.retry(entry)
-        left = await gateway.state.database.read(outbox.all_entries)
-        return next((one for one in left if one.id == entry), None)
-
-    left = run(config, again, as_json=as_json)
+    left = run(
+        config, lambda gateway: gateway.operating.retry(entry, by=operator()), as_json=as_json
+    )
 
     def lines() -> list[str]:
         return [f"It failed again: {left.last_error}"] if left else ["Done."]
@@ -57,5 +49,7 @@ def retry(entry: EntryArgument, config: ConfigOption = None, as_json: JsonOption
 @commands.command("drop")
 def drop(entry: EntryArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Forget an errand for good; a share that was not delivered yet counts as refused."""
-    dropped = run(config, lambda gateway: gateway.outbox.drop(entry), as_json=as_json)
+    dropped = run(
+        config, lambda gateway: gateway.operating.drop(entry, by=operator()), as_json=as_json
+    )
     show(errand(dropped), lambda: [f"Dropped {dropped.errand.value}."], as_json=as_json)

@@ -1,16 +1,15 @@
 """`ocm-gateway peers`: the other servers that this one knows."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gateway.app import Gateway
 from gateway.cli import federation, peers_import
-from gateway.cli.console import ConfigOption, JsonOption, entered, run, show
-from gateway.model import Authority, KeyStanding, Provider, ProviderKey, Standing
+from gateway.cli.console import ConfigOption, JsonOption, operator, run, show
+from gateway.model import Authority, Provider, ProviderKey, Standing
 from gateway.ocm.address import authority
-from gateway.providers.importing import thumbprint
-from gateway.web.records import moment
+from gateway.web.records import moment, server, server_key
 
 commands = typer.Typer(help="The other servers that this one knows.", no_args_is_help=True)
 commands.command("import")(peers_import.import_)
@@ -29,7 +28,7 @@ def list_(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
     found = run(config, look, as_json=as_json)
     show(
-        [described(one) for one in found],
+        [server(one) for one in found],
         lambda: [line(one) for one in found] or ["No server is known yet."],
         as_json=as_json,
     )
@@ -61,7 +60,7 @@ def show_(host: HostArgument, config: ConfigOption = None, as_json: JsonOption =
             ),
         ]
 
-    answer = described(found) | {"keys": [described_key(key) for key in keys]}
+    answer = server(found) | {"keys": [server_key(key) for key in keys]}
     show(answer, lines, as_json=as_json)
 
 
@@ -79,10 +78,9 @@ def add(
     """Add a server as approved. Policy still judges it."""
 
     async def work(gateway: Gateway) -> Provider:
-        pins = tuple(thumbprint(one) for one in pin or ())
-        added = await gateway.others.registry.add(authority(host), comment or "", pins)
-        await _enter(gateway, "peer.added", added.authority, comment, pins)
-        return added
+        return await gateway.operating.add(
+            authority(host), by=operator(), comment=comment or "", pins=tuple(pin or ())
+        )
 
     _answer(run(config, work, as_json=as_json), as_json=as_json)
 
@@ -100,17 +98,9 @@ def pin(
     """Pin a key of a server: no other is taken then, whatever is published."""
 
     async def work(gateway: Gateway) -> Provider:
-        registry, provider = gateway.others.registry, authority(host)
         if off:
-            done = await registry.unpin(provider, thumbprint(key))
-            await _enter(gateway, "peer.unpinned", provider, key)
-            return done
-        done = await registry.pin(provider, thumbprint(key) if key else "")
-        pins = [
-            one for one in await registry.keys_of(provider) if one.standing is KeyStanding.PINNED
-        ]
-        await _enter(gateway, "peer.pinned", provider, pins=tuple(one.thumbprint for one in pins))
-        return done
+            return await gateway.operating.unpin(authority(host), key, by=operator())
+        return await gateway.operating.pin(authority(host), key, by=operator())
 
     _answer(run(config, work, as_json=as_json), as_json=as_json)
 
@@ -142,9 +132,7 @@ def reset(host: HostArgument, config: ConfigOption = None, as_json: JsonOption =
     """Forget what a server has proven, its keys and its failures: it begins anew."""
 
     async def work(gateway: Gateway) -> Provider:
-        provider = await gateway.others.registry.reset(authority(host))
-        await _enter(gateway, "peer.reset", provider.authority)
-        return provider
+        return await gateway.operating.reset(authority(host), by=operator())
 
     _answer(run(config, work, as_json=as_json), as_json=as_json)
 
@@ -155,45 +143,11 @@ def remove(host: HostArgument, config: ConfigOption = None, as_json: JsonOption 
 
     async def work(gateway: Gateway) -> Authority:
         provider = authority(host)
-        await gateway.others.registry.remove(provider)
-        await _enter(gateway, "peer.removed", provider)
+        await gateway.operating.remove(provider, by=operator())
         return provider
 
     gone = run(config, work, as_json=as_json)
     show({"authority": gone, "removed": True}, lambda: [f"{gone} is forgotten."], as_json=as_json)
-
-
-def described(provider: Provider) -> dict[str, Any]:
-    """A server as JSON."""
-    return {
-        "authority": provider.authority,
-        "standing": provider.standing.value,
-        "source": provider.source.value,
-        "firstSeenAt": provider.first_seen_at,
-        "lastSeenAt": provider.last_seen_at,
-        "scheme": provider.scheme.value,
-        "ourScheme": provider.our_scheme.value,
-        "dialect": provider.dialect,
-        "apiVersion": provider.api_version,
-        "capabilities": list(provider.capabilities),
-        "comment": provider.comment,
-        "failures": provider.failures,
-        "failingSinceAt": provider.failing_since_at,
-        "pausedUntil": provider.paused_until,
-        "lastError": provider.last_error,
-    }
-
-
-def described_key(key: ProviderKey) -> dict[str, Any]:
-    """A key of a server as JSON."""
-    return {
-        "thumbprint": key.thumbprint,
-        "kid": key.kid,
-        "algorithm": key.algorithm,
-        "standing": key.standing.value,
-        "firstSeenAt": key.first_seen_at,
-        "lastSeenAt": key.last_seen_at,
-    }
 
 
 def line(provider: Provider) -> str:
@@ -215,23 +169,12 @@ def _decide(
     as_json: bool,
 ) -> None:
     async def work(gateway: Gateway) -> Provider:
-        provider = await gateway.others.registry.decide(authority(host), standing, comment)
-        await _enter(gateway, f"peer.{standing.value}", provider.authority, comment)
-        return provider
+        return await gateway.operating.decide(
+            authority(host), standing, by=operator(), comment=comment
+        )
 
     _answer(run(config, work, as_json=as_json), as_json=as_json)
 
 
-async def _enter(
-    gateway: Gateway,
-    what: str,
-    provider: Authority,
-    comment: str | None = None,
-    pins: tuple[str, ...] = (),
-) -> None:
-    said = [*([comment] if comment else []), *(f"pinned {pin}" for pin in pins)]
-    await entered(gateway, what, provider=provider, reason=", ".join(said))
-
-
 def _answer(provider: Provider, *, as_json: bool) -> None:
-    show(described(provider), lambda: [line(provider)], as_json=as_json)
+    show(server(provider), lambda: [line(provider)], as_json=as_json)

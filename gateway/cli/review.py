@@ -1,14 +1,12 @@
 """`ocm-gateway review`: shares that policy holds until the operator has looked at them."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from gateway.app import Gateway
 from gateway.cli.console import ConfigOption, JsonOption, operator, run, show
-from gateway.errors import NotFound
 from gateway.model import ReceivedShare, SentShare
-from gateway.web.records import received, received_line, sent, sent_line
+from gateway.web.records import either, held, received_line, sent_line
 
 commands = typer.Typer(help="Shares that are held for review.", no_args_is_help=True)
 
@@ -19,16 +17,13 @@ ShareArgument = Annotated[str, typer.Argument(help="The id of the share, as `lis
 def list_(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the shares that are held, either way, the newest first."""
 
-    async def look(gateway: Gateway) -> tuple[list[ReceivedShare], list[SentShare]]:
-        return await gateway.receiving.held(), await gateway.sending.held()
-
-    came, go = run(config, look, as_json=as_json)
+    found = run(config, lambda gateway: gateway.reviewing.all(), as_json=as_json)
     show(
-        {"received": [received(one) for one in came], "sent": [sent(one) for one in go]},
+        held(found),
         lambda: (
             [
-                *(f"in   {received_line(one)}" for one in came),
-                *(f"out  {sent_line(one)}" for one in go),
+                *(f"in   {received_line(one)}" for one in found.received),
+                *(f"out  {sent_line(one)}" for one in found.sent),
             ]
             or ["Nothing is held."]
         ),
@@ -42,12 +37,14 @@ def release(
 ) -> None:
     """Let a share in, or go: its recipient sees it from now on."""
 
-    async def work(gateway: Gateway) -> SentShare | ReceivedShare:
-        if await _comes(gateway, share_id):
-            return await gateway.receiving.release(share_id, by=operator())
-        return await gateway.sending.release(share_id, by=operator())
-
-    _answer(run(config, work, as_json=as_json), as_json=as_json)
+    _answer(
+        run(
+            config,
+            lambda gateway: gateway.reviewing.release(share_id, by=operator()),
+            as_json=as_json,
+        ),
+        as_json=as_json,
+    )
 
 
 @commands.command()
@@ -56,27 +53,16 @@ def refuse(
 ) -> None:
     """Turn a share away: nobody here sees it, and who sent it is told that it was declined."""
 
-    async def work(gateway: Gateway) -> SentShare | ReceivedShare:
-        if await _comes(gateway, share_id):
-            return await gateway.receiving.turn_away(share_id, by=operator())
-        return await gateway.sending.turn_down(share_id, by=operator())
-
-    _answer(run(config, work, as_json=as_json), as_json=as_json)
-
-
-async def _comes(gateway: Gateway, share_id: str) -> bool:
-    """Whether the share is one that we received."""
-    try:
-        await gateway.receiving.by_id(share_id)
-    except NotFound:
-        return False
-    return True
+    _answer(
+        run(
+            config,
+            lambda gateway: gateway.reviewing.refuse(share_id, by=operator()),
+            as_json=as_json,
+        ),
+        as_json=as_json,
+    )
 
 
 def _answer(share: SentShare | ReceivedShare, *, as_json: bool) -> None:
-    answer: dict[str, Any]
-    if isinstance(share, SentShare):
-        answer, line = sent(share), sent_line(share)
-    else:
-        answer, line = received(share), received_line(share)
-    show(answer, lambda: [line], as_json=as_json)
+    line = sent_line(share) if isinstance(share, SentShare) else received_line(share)
+    show(either(share), lambda: [line], as_json=as_json)

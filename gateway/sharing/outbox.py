@@ -102,6 +102,10 @@ class Outbox:
         """One errand that is not done. Raises NotFound."""
         return await self._state.database.read(partial(outbox.by_id, entry_id=entry_id))
 
+    async def all(self) -> list[OutboxEntry]:
+        """The errands that are not done, those given up among them."""
+        return await self._state.database.read(outbox.all_entries)
+
     async def about(self, share: str) -> list[OutboxEntry]:
         """The errands about one share that are not done, in order."""
         return await self._state.database.read(partial(outbox.all_entries, share=share))

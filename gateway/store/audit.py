@@ -55,6 +55,11 @@ class Wanted:
     address: str = ""
     what: str = ""
     decision: str = ""
+    who: str = ""
+    whom: str = ""
+    outcome: str = ""
+    provider: str = ""
+    about: str = ""
     since: int | None = None
     until: int | None = None
 
@@ -228,8 +233,9 @@ def _conditions(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
         yield or_(_is(wanted.address, "who"), _is(wanted.address, "whom"))
     if wanted.what:
         yield audit.c.what.startswith(wanted.what, autoescape=True)
-    if wanted.decision:
-        yield audit.c.decision == wanted.decision
+    for name in ("decision", "who", "whom", "outcome", "provider", "about"):
+        if text := getattr(wanted, name):
+            yield audit.c[name] == text
     if wanted.since is not None:
         yield audit.c.at >= wanted.since
     if wanted.until is not None:

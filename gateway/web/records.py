@@ -6,8 +6,11 @@ from typing import Any
 from gateway.model import (
     AccessLine,
     Contact,
+    KeyState,
     News,
     OutboxEntry,
+    Provider,
+    ProviderKey,
     ReceivedShare,
     Request,
     SentInvite,
@@ -16,8 +19,11 @@ from gateway.model import (
     ShareType,
 )
 from gateway.ocm.discovery import Discovery, encode
+from gateway.policy.verifying import Verification
 from gateway.providers.directories import DirectoryState
+from gateway.providers.ring import OwnKey
 from gateway.sharing.recipients import Recipient
+from gateway.sharing.reviewing import Held
 
 
 def sent(share: SentShare) -> dict[str, Any]:
@@ -192,6 +198,78 @@ def errand(entry: OutboxEntry) -> dict[str, Any]:
         "attempts": entry.attempts,
         "lastError": entry.last_error,
         "givenUp": entry.dead,
+    }
+
+
+def server(provider: Provider) -> dict[str, Any]:
+    """Another server, as JSON."""
+    return {
+        "authority": provider.authority,
+        "standing": provider.standing.value,
+        "source": provider.source.value,
+        "firstSeenAt": provider.first_seen_at,
+        "lastSeenAt": provider.last_seen_at,
+        "scheme": provider.scheme.value,
+        "ourScheme": provider.our_scheme.value,
+        "dialect": provider.dialect,
+        "apiVersion": provider.api_version,
+        "capabilities": list(provider.capabilities),
+        "comment": provider.comment,
+        "failures": provider.failures,
+        "failingSinceAt": provider.failing_since_at,
+        "pausedUntil": provider.paused_until,
+        "lastError": provider.last_error,
+    }
+
+
+def server_key(key: ProviderKey) -> dict[str, Any]:
+    """A key of another server, as JSON."""
+    return {
+        "thumbprint": key.thumbprint,
+        "kid": key.kid,
+        "algorithm": key.algorithm,
+        "standing": key.standing.value,
+        "firstSeenAt": key.first_seen_at,
+        "lastSeenAt": key.last_seen_at,
+    }
+
+
+def own_key(own: OwnKey) -> dict[str, Any]:
+    """A key of this server, as JSON."""
+    return {
+        "kid": own.key.kid,
+        "algorithm": own.key.algorithm,
+        "state": own.state.value,
+        "active": own.state is KeyState.ACTIVE,
+        "createdAt": own.created_at,
+        "changedAt": own.changed_at,
+        "thumbprint": own.key.verification_key().thumbprint,
+        "jwk": own.key.public_jwk(),
+    }
+
+
+def either(share: SentShare | ReceivedShare) -> dict[str, Any]:
+    """A Share that goes or came, as JSON."""
+    return sent(share) if isinstance(share, SentShare) else received(share)
+
+
+def held(found: Held) -> dict[str, Any]:
+    """What is held for review, as JSON."""
+    return {
+        "received": [received(one) for one in found.received],
+        "sent": [sent(one) for one in found.sent],
+    }
+
+
+def verification(found: Verification) -> dict[str, Any]:
+    """What a look at the whole audit trail has found, as JSON."""
+    return {
+        "sound": found.damaged is None,
+        "entries": found.entries,
+        "first": found.first,
+        "last": found.last,
+        "damaged": found.damaged,
+        "fault": found.fault,
     }
 
 

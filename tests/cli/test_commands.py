@@ -203,6 +203,23 @@ def test_an_undelivered_share_waits_in_the_outbox(command, peer):
     assert "503" in errand["lastError"]
 
 
+def test_an_errand_is_retried_and_dropped_with_an_entry_each_by_whom(command, peer):
+    peer.on("POST /ocm/shares", Answer(503))
+    share = command("share", "create", "-u", "alice", "letter.txt", f"e@{peer.authority}")
+    [errand] = command("outbox", "list")
+    again = command("outbox", "retry", errand["id"])
+    assert (again["done"], again["errand"]["attempts"]) == (False, 2)
+    assert command("outbox", "drop", errand["id"])["id"] == errand["id"]
+    command("outbox", "drop", errand["id"], code=console.NOT_FOUND)
+    dropped, retried = command("audit", "list", "--what", "outbox.")
+    assert (retried["what"], dropped["what"]) == ("outbox.retried", "outbox.dropped")
+    for entry in (retried, dropped):
+        assert entry["who"].startswith("operator ")
+        assert (entry["about"], entry["provider"]) == (share["id"], peer.authority)
+        assert "503" in entry["reason"]
+    assert command("audit", "list", "--what", "outbox.", "--who", "operator nobody") == []
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

@@ -47,6 +47,27 @@ async def fill(keeper, number=10):
         await keeper.record("sent.created", who="alice@a.example", whom=f"b{n}@b.example")
 
 
+async def test_entries_are_found_by_everything_that_is_given(state, keeper):
+    await keeper.record("sent.created", who="a@a.example", whom="b@b.example", about="one")
+    await keeper.record("sent.created", who="a@a.example", whom="c@c.example", about="two")
+    await keeper.record("peer.blocked", who="operator olga", provider="c.example")
+    await keeper.record("login", who="a@a.example", outcome=DENY)
+    positions = {
+        "who": {"a@a.example": [1, 2, 4], "operator olga": [3], "olga": []},
+        "whom": {"b@b.example": [1], "a@a.example": []},
+        "outcome": {"deny": [4], "done": [1, 2, 3]},
+        "provider": {"c.example": [3]},
+        "about": {"two": [2]},
+        "address": {"a@a.example": [1, 2, 4], "c@c.example": [2]},
+    }
+    for name, cases in positions.items():
+        for text, expected in cases.items():
+            found = [one.position for one in await everything(state, **{name: text})]
+            assert found == expected, (name, text)
+    both = await everything(state, who="a@a.example", whom="c@c.example")
+    assert [one.position for one in both] == [2]
+
+
 async def test_what_is_recorded_is_in_the_trail_when_the_caller_hears_of_it(state, keeper):
     decision = await keeper.record(
         "sent.created",
