@@ -23,6 +23,7 @@ from gateway.dav.methods import READING, WRITING, depth
 from gateway.dav.target import RequestPath, Target
 from gateway.errors import (
     CredentialRefused,
+    NotFound,
     Refused,
     TooLarge,
     Unauthorized,
@@ -46,6 +47,8 @@ from gateway.web.middleware import alarming, visit_of
 from gateway.web.requests import chunks_of, read_body
 from gateway.web.trail import Trail
 
+_MAKING = ("PUT", "MKCOL", "LOCK")
+_COME_AND_GO = "shares come and go by accepting and declining them"
 _IDLE_SECONDS = 120
 _BASIC = 'Basic realm="ocm-gateway", charset="UTF-8"'
 
@@ -107,7 +110,12 @@ class Doors:
         if not path.segments:
             return await self._tree(request, user)
         folder, *rest = path.segments
-        way = await self._visiting.open(user, folder, tuple(rest))
+        try:
+            way = await self._visiting.open(user, folder, tuple(rest))
+        except NotFound as error:
+            if request.method in _MAKING and not rest:
+                raise Refused(_COME_AND_GO) from error
+            raise
         with self._bodies.of_share(request, way.share.id, self._visiting.admits):
             return await self._visit(request, path, way)
 
@@ -168,7 +176,7 @@ class Doors:
                 return await self._list(request, user)
             case "GET" | "HEAD":
                 raise WrongMethod("this is a folder; open it as WebDAV", allow=READING)
-        raise Refused("shares come and go by accepting and declining them")
+        raise Refused(_COME_AND_GO)
 
     async def _list(self, request: web.BaseRequest, user: User) -> web.StreamResponse:
         asked = parse_propfind(await read_body(request, LONGEST, _IDLE_SECONDS))

@@ -288,6 +288,15 @@ async def test_writing_to_a_read_share_is_refused_here(gateway, peer, method):
     assert len(peer.dav) == before
 
 
+@pytest.mark.parametrize("method", ["PUT", "MKCOL", "LOCK"])
+async def test_nothing_is_made_beside_the_shares(gateway, peer, method):
+    await receive_share(peer, gateway, webdav={"permissions": ["read", "write"]})
+    before = len(peer.dav)
+    assert (await browse(gateway, peer, "new", method)).status == 403
+    assert (await browse(gateway, peer, "new/deeper", method)).status == 404
+    assert len(peer.dav) == before
+
+
 async def test_writing_to_a_write_share_reaches_its_server(gateway, peer):
     share = await receive_share(peer, gateway, webdav={"permissions": ["read", "write"]})
     reply = await browse(gateway, peer, f"{share.folder}/new.txt", "PUT", b"mine")
