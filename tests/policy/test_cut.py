@@ -22,6 +22,7 @@ from tests.peer import open_peer
 
 GIBIBYTE = 1 << 30
 PATIENCE_SECONDS = 10
+LONGEST_SECONDS = 60
 TRIES = 3
 """A machine that is busy with other things may need another one."""
 
@@ -104,14 +105,17 @@ def begin(gateway, method, path, token, *more):
 
 
 def drip(client, method):
-    """Read or write slowly to the end: when it came, and after how many bytes."""
-    size = 0
+    """Read or write slowly to the end: when it came, and after how many bytes. What nobody cuts is
+    given up after a while."""
+    size, until = 0, time.monotonic() + LONGEST_SECONDS
     with client, contextlib.suppress(ConnectionError):
         while piece := client.recv(1 << 17) if method == "GET" else bytes(1 << 17):
             if method == "PUT":
                 client.sendall(piece)
             size += len(piece)
             time.sleep(0.02)
+            if time.monotonic() > until:
+                break
     return time.monotonic(), size
 
 
