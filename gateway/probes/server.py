@@ -17,7 +17,7 @@ from gateway.ocm import discovery
 from gateway.ocm.discovery import Discovery
 from gateway.probes import network
 from gateway.probes.finding import Broken, Finding, failed, ok, skipped, warning
-from gateway.providers.discovery import PATHS, REDIRECTS, Discoveries, moved
+from gateway.providers.discovery import PATHS, REDIRECTS, Discoveries, Found, moved
 from gateway.providers.keys import ProviderKeys
 from gateway.transport import Answer, Guarded
 
@@ -55,8 +55,13 @@ class Look:
     provider: Authority
     findings: list[Finding]
     origin: str = ""
-    document: Discovery | None = None
+    found: Found | None = None
     keys: tuple[VerificationKey, ...] = ()
+
+    @property
+    def document(self) -> Discovery | None:
+        """Its discovery document."""
+        return self.found.document if self.found else None
 
 
 class ServerProbe:
@@ -84,7 +89,7 @@ class ServerProbe:
         try:
             look.origin = await self._reach(look)
             page = await self._http(look)
-            look.document = self._json(look, page)
+            look.found = Found(self._json(look, page), page.url, self._clock())
             await self._keys(look)
         except Broken as broken:
             look.findings.append(broken.finding)
@@ -188,7 +193,7 @@ class ServerProbe:
         return found
 
     async def _keys(self, look: Look) -> None:
-        assert look.document is not None
+        assert look.found is not None
         discoveries = Discoveries(
             self._guarded,
             self._clock,
@@ -196,6 +201,7 @@ class ServerProbe:
             failure_seconds=1,
             provider_seconds=_SECONDS,
         )
+        discoveries.take(look.provider, look.found)
         keys = ProviderKeys(
             self._guarded,
             discoveries,

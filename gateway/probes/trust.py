@@ -35,14 +35,14 @@ def policy(look: Look, others: Others, *, approval: bool) -> Finding:
 async def signature(look: Look, others: Others, ours: Ours) -> Finding:
     """Whether the server takes our signature, tried with a signed token request for a code that
     does not exist (draft 03, 14.3): it tells a wrong code from a wrong signature."""
-    document = look.document
-    if document is None:
+    if look.found is None:
         return skipped("signature", "its document comes first")
+    document = look.found.document
     if not document.token_end_point:
         return skipped("signature", "it has no token endpoint to try it at")
     request = TokenRequest(ours.authority, secrets.token_urlsafe(24))
     try:
-        await others.discoveries.find(look.provider, afresh=True)
+        others.discoveries.take(look.provider, look.found)
         reply = await others.client.post(
             look.provider,
             document.token_end_point,

@@ -94,6 +94,12 @@ class Discoveries:
         found = self._found.get(provider)
         return found.document if found else None
 
+    def take(self, provider: Authority, found: Found) -> None:
+        """A document that was fetched just now, by us or by a probe."""
+        self._failed.pop(provider, None)
+        self._found[provider] = found
+        self._learnt(provider, found.document)
+
     async def _ask(self, provider: Authority) -> Found:
         try:
             found = await self._first_of(provider)
@@ -103,9 +109,7 @@ class Discoveries:
                 self._failed[provider] = error
             raise
         metrics.provider_requests.labels(purpose="discovery", result="ok").inc()
-        self._failed.pop(provider, None)
-        self._found[provider] = found
-        self._learnt(provider, found.document)
+        self.take(provider, found)
         return found
 
     async def _first_of(self, provider: Authority) -> Found:

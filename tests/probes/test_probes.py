@@ -72,6 +72,18 @@ async def test_a_good_server_passes_every_step(gateway):
         assert "Signature" in request.headers
 
 
+async def test_nothing_is_asked_twice(gateway):
+    async with open_peer() as peer:
+        peer.on("POST /ocm/token", Answer(400, {"error": "invalid_grant"}))
+        await look(gateway, peer.authority)
+        asked = [f"{one.method} {one.path}" for one in peer.seen]
+        assert sorted(asked) == [
+            "GET /.well-known/jwks.json",
+            "GET /.well-known/ocm",
+            "POST /ocm/token",
+        ]
+
+
 async def test_without_signed_only_anonymous_gets_are_sent(gateway):
     async with open_peer() as peer:
         found = await look(gateway, peer.authority, signed=False)
