@@ -13,6 +13,7 @@ wanted() {
     cat <<'LIST'
 apache2 apache2-bin
 nginx nginx
+caddy caddy
 /usr/lib/nginx/modules/ngx_http_dav_ext_module.so libnginx-mod-http-dav-ext
 lighttpd lighttpd
 /usr/lib/lighttpd/mod_webdav.so lighttpd-mod-webdav
@@ -76,7 +77,7 @@ fi
 rm -f "$log"
 
 # A developer's machine should not serve port 80 after its next start because of our tests.
-for service in nginx lighttpd; do
+for service in nginx lighttpd caddy; do
     case "$missing" in
     *" $service"*) if [ -d /run/systemd/system ]; then as_root systemctl disable $service >/dev/null 2>&1 || true; fi ;;
     esac
