@@ -5,8 +5,10 @@ ARG BASE=python:3.13-slim
 FROM ${BASE} AS build
 WORKDIR /src
 RUN python3 -m venv /opt/ocm-gateway
-COPY requirements.lock ./
-RUN /opt/ocm-gateway/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
+# requirements-otel.lock brings what telemetry needs.
+ARG LOCK=requirements.lock
+COPY ${LOCK} ./
+RUN /opt/ocm-gateway/bin/pip install --no-cache-dir --require-hashes -r ${LOCK}
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway ./gateway
 RUN /opt/ocm-gateway/bin/pip install --no-cache-dir --no-deps --no-build-isolation .

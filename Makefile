@@ -84,8 +84,9 @@ sbom: $(ready) ## write build/sbom.json: what is installed, as CycloneDX, from t
 conformance: setup ## write docs/conformance.md: every item of the specification and its test
 	@$(BIN)/python -m tests.conformance.checklist
 
-lock: build/uv/bin/uv ## choose the newest allowed dependencies and write both lock files
-	@for lock in "--extra demo -o requirements.lock" "--extra dev -o requirements-dev.lock"; do \
+lock: build/uv/bin/uv ## choose the newest allowed dependencies and write the lock files
+	@for lock in "--extra demo -o requirements.lock" "--extra demo --extra otel -o requirements-otel.lock" \
+	    "--extra dev -o requirements-dev.lock"; do \
 	  build/uv/bin/uv pip compile pyproject.toml $$lock --quiet --upgrade --universal \
 	    --python-version 3.11 --generate-hashes --no-header --no-annotate || exit; \
 	done

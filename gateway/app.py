@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiohttp import web, web_response
 
-from gateway import __version__, config, metrics
+from gateway import __version__, config, metrics, telemetry
 from gateway.addresses import PRIVATE, PrivateRoute, PrivateRoutes
 from gateway.config import Config
 from gateway.dav.locks import LockSeal
@@ -74,9 +74,11 @@ from gateway.store import replays, revisions, sessions
 from gateway.store.following import follow
 from gateway.store.place import PostgresAddress
 from gateway.store.state import State, open_state
+from gateway.telemetry import Spans, Wanted
 from gateway.transport import Guarded, TestingHosts, server_of
 from gateway.upstream.pool import Pool
 from gateway.upstream.redirects import DataServers, Redirected
+from gateway.upstream.traced import TracedPool
 from gateway.web import named
 from gateway.web.accepting import OpenSite
 from gateway.web.api import Api
@@ -169,6 +171,7 @@ class Gateway:
     audit: Audit
     stream: Stream
     rates: Rates
+    spans: Spans
     clock: Clock
 
 
@@ -187,12 +190,15 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         names = Names(ours.authority, ours.end_point, cavage=settings.signatures.cavage)
         ring = Ring(state.database, state.vault, names, clock)
         await ring.complete()
+        spans = telemetry.opened(_telemetry(settings.telemetry))
         healths = Healths(settings.breaker, clock)
         registry = Registry(state.database, settings.trust, healths, clock)
         await registry.load()
         testing = TestingHosts(frozenset(authority(host) for host in settings.testing.hosts))
         routes = _routes(settings)
-        anywhere = Guarded(testing, lambda _: None, healths, _routes(settings, _private(settings)))
+        anywhere = Guarded(
+            testing, lambda _: None, healths, _routes(settings, _private(settings)), spans
+        )
         stream = Stream(settings.audit, state, anywhere, clock)
         audit = Audit(
             state.database,
@@ -208,10 +214,10 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         keeper = Doorkeeper(
             sources.from_config(settings.policy), registry, ledger, clock, rates.within
         )
-        guarded = Guarded(testing, keeper.admit_provider, healths, routes)
-        way = _way_to_storage(settings)
+        guarded = Guarded(testing, keeper.admit_provider, healths, routes, spans)
+        way = _way_to_storage(settings, spans)
         try:
-            outbox = Outbox(state, settings.outbox, clock)
+            outbox = Outbox(state, settings.outbox, clock, spans)
             others = _others(
                 settings, guarded, keeper, registry, ring, state, outbox, audit, rates, clock
             )
@@ -234,6 +240,7 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
                 outbox,
                 rates,
                 stream,
+                spans,
                 clock,
             )
         finally:
@@ -244,6 +251,7 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
             await anywhere.close()
             await way.close()
             await audit.close()
+            await spans.close()
     finally:
         await state.close()
 
@@ -295,6 +303,19 @@ def _private(settings: Config) -> list[Authority]:
     return [server_of(url) for url in named if url]
 
 
+def _telemetry(settings: config.Telemetry) -> Wanted | None:
+    """Where spans go, if anywhere. Raises Unavailable when the token cannot be read."""
+    if settings.endpoint is None:
+        return None
+    token = ""
+    if settings.token_file is not None:
+        try:
+            token = settings.token_file.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise Unavailable("telemetry.token_file cannot be read", detail=str(error)) from error
+    return Wanted(settings.endpoint, settings.service, settings.sample, token)
+
+
 def _oidc(gateway: Gateway, pages: Pages) -> Oidc | None:
     """Logging in at an OpenID provider, where one is configured."""
     if gateway.settings.login.oidc.issuer is None:
@@ -304,12 +325,15 @@ def _oidc(gateway: Gateway, pages: Pages) -> Oidc | None:
     return Oidc(login, gateway.anywhere, vault, back, gateway.clock)
 
 
-def _way_to_storage(settings: Config) -> Pool:
+def _way_to_storage(settings: Config, spans: Spans) -> Pool:
     idle, redirects = settings.limits.storage_idle_seconds, settings.storage.redirects
-    if not redirects.hosts:
-        return Pool(idle_seconds=idle)
-    servers = DataServers(settings.storage.url, redirects.hosts, credentials=redirects.credentials)
-    return Redirected(servers, idle_seconds=idle)
+    way = Pool(idle_seconds=idle)
+    if redirects.hosts:
+        servers = DataServers(
+            settings.storage.url, redirects.hosts, credentials=redirects.credentials
+        )
+        way = Redirected(servers, idle_seconds=idle)
+    return TracedPool(way, spans) if spans.on else way
 
 
 def _others(
@@ -376,6 +400,7 @@ def _joined(
     outbox: Outbox,
     rates: Rates,
     stream: Stream,
+    spans: Spans,
     clock: Clock,
 ) -> Gateway:
     storage = Storage(settings.storage, way, ours.origin)
@@ -468,6 +493,7 @@ def _joined(
         stream=stream,
         anywhere=anywhere,
         rates=rates,
+        spans=spans,
         clock=clock,
     )
 
@@ -530,7 +556,7 @@ def _public_handler(gateway: Gateway, turnstile: Turnstile) -> Handler:
         lost=pages.lost,
         authorities=(split_url(f"{ours.origin}/")[0],),
     )
-    return around(settings, dispatch, turnstile)
+    return around(settings, dispatch, turnstile, gateway.spans)
 
 
 def _public_server(front: Front) -> web.Server:

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -711,6 +712,23 @@ class Log(Section):
     format: Literal["text", "json"] = "text"
 
 
+class Telemetry(Section):
+    """Spans for OpenTelemetry, sent as OTLP over HTTP; none without an endpoint."""
+
+    endpoint: Annotated[str, AfterValidator(_document_url)] | None = None
+    service: str = Field(default="ocm-gateway", min_length=1, max_length=200)
+    sample: float = Field(default=1.0, ge=0, le=1)
+    token_file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Telemetry":
+        if self.endpoint and find_spec("opentelemetry") is None:
+            raise ValueError("endpoint needs the extra: pip install 'ocm-gateway[otel]'")
+        if self.token_file and not self.token_file.exists():
+            raise ValueError(f"{self.token_file} does not exist")
+        return self
+
+
 class Route(Section):
     """A server that may be reached at private addresses: those of one network, on one port."""
 
@@ -766,6 +784,7 @@ class Config(Section):
     outbound: Outbound = Outbound()
     audit: Audit = Audit()
     log: Log = Log()
+    telemetry: Telemetry = Telemetry()
     testing: Testing = Testing()
     _file: Path | None = PrivateAttr(default=None)
     _variables: dict[tuple[str, ...], str] = PrivateAttr(default_factory=dict)
@@ -930,6 +949,9 @@ def warnings(config: Config) -> list[str]:
         found.append("storage.credentials.password stands in the file; use password_file")
     if config.state.shared and URL(config.state.database, encoded=True).raw_password:
         found.append("state.database holds a password; use database_password_file")
+    endpoint = config.telemetry.endpoint or ""
+    if config.telemetry.token_file and endpoint.startswith("http://") and not _local(endpoint):
+        found.append("telemetry.endpoint is plain http to another machine, and shows the token")
     if config.storage.url.startswith("http://") and not _local(config.storage.url):
         found.append("storage.url is plain http to another machine")
     return found

@@ -30,6 +30,7 @@ from gateway.addresses import PrivateRoutes, routable
 from gateway.errors import ProviderFailed, ProviderRefused, ProviderTimeout
 from gateway.logs import TRACE
 from gateway.model import Authority
+from gateway.telemetry import OFF, Kind, Spans
 
 USER_AGENT = f"ocm-gateway/{__version__}"
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND"})
@@ -220,12 +221,14 @@ class Guarded:
         admit: Callable[[Authority], None],
         watch: Watch,
         routes: PrivateRoutes,
+        spans: Spans = OFF,
     ) -> None:
         """`admit` is asked about every server before anything is sent, and raises Refused."""
         self.routes = routes
         self._testing = testing
         self._admit = admit
         self._watch = watch
+        self._spans = spans
         self._closed_in = Transport(_connector_to(routable))
         self._wide_open = Transport(_connector_to(_anywhere))
         self._routed: dict[Authority, Transport] = {}
@@ -272,9 +275,12 @@ class Guarded:
         if parts.scheme not in self.schemes(provider):
             raise ProviderRefused("the address is not https", detail=url)
         way = self._way(provider)
+        facts = {"http.request.method": method, "server.address": provider}
         async with AsyncExitStack() as stack:
-            with self._watch.asking(provider):
+            span = stack.enter_context(self._spans.span(method, Kind.CLIENT, facts))
+            with self._watch.asking(provider), span.leading():
                 answer = await stack.enter_async_context(way.request(method, url, **options))
+            span.tell({"http.response.status_code": answer.status})
             yield answer
 
 

@@ -37,6 +37,7 @@ from gateway.logs import event
 from gateway.model import Authority, Errand, OutboxEntry
 from gateway.store import outbox
 from gateway.store.state import State
+from gateway.telemetry import OFF, Kind, Spans
 
 PASSING = (
     ProviderFailed,
@@ -65,10 +66,13 @@ class Carrier:
 class Outbox:
     """Runs what lies in the outbox."""
 
-    def __init__(self, state: State, settings: Settings, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, state: State, settings: Settings, clock: Callable[[], int], spans: Spans = OFF
+    ) -> None:
         self._state = state
         self._settings = settings
         self._clock = clock
+        self._spans = spans
         self._carriers: dict[Errand, Carrier] = {}
         self._busy: dict[Authority, asyncio.Task[None]] = {}
         self._running: dict[str, asyncio.Event] = {}
@@ -196,8 +200,19 @@ class Outbox:
         return instance.alive(connection, holder)
 
     async def _run(self, entry: OutboxEntry) -> None:
+        facts = {
+            "ocm.errand": entry.errand.value,
+            "ocm.errand_id": entry.id,
+            "ocm.share": entry.share,
+            "ocm.attempt": entry.attempts + 1,
+            "server.address": entry.provider,
+        }
         try:
-            await self._carry(entry)
+            with (
+                self._spans.span(f"errand {entry.errand}", Kind.INTERNAL, facts) as span,
+                span.leading(),
+            ):
+                span.tell({"ocm.result": await self._carry(entry)})
         finally:
             self._over(entry.id)
 
@@ -205,7 +220,8 @@ class Outbox:
         if running := self._running.pop(entry_id, None):
             running.set()
 
-    async def _carry(self, entry: OutboxEntry) -> None:
+    async def _carry(self, entry: OutboxEntry) -> str:
+        """Run it; the result, as the metric has it."""
         carrier = self._carriers[entry.errand]
         try:
             await carrier.carry(entry)
@@ -213,22 +229,23 @@ class Outbox:
             await self._postpone(entry, "interrupted", self._clock())
             raise
         except PASSING as error:
-            await self._failed(entry, carrier, error)
+            return await self._failed(entry, carrier, error)
         except GatewayError as error:
-            await self._give_up(entry, carrier, error.explanation)
+            return await self._give_up(entry, carrier, error.explanation)
         except Exception as error:  # a fault of ours must not lose the errand
             event("outbox.fault", level="error", errand=entry.errand, exc_info=error)
             await self._postpone(entry, f"a fault of ours: {error}", self._next(entry, None))
+            return "fault"
         else:
             await self._state.database.write(partial(outbox.finish, entry_id=entry.id))
             metrics.deliveries.labels(errand=entry.errand, result="done").inc()
             event("outbox.done", errand=entry.errand, provider=entry.provider, share=entry.share)
+            return "done"
 
-    async def _failed(self, entry: OutboxEntry, carrier: Carrier, error: GatewayError) -> None:
+    async def _failed(self, entry: OutboxEntry, carrier: Carrier, error: GatewayError) -> str:
         if self._clock() - entry.created_at > self._settings.give_up_hours * 3600:
             reason = f"not delivered in {self._settings.give_up_hours} hours: {error.explanation}"
-            await self._give_up(entry, carrier, reason)
-            return
+            return await self._give_up(entry, carrier, reason)
         next_at = self._next(entry, error.retry_after)
         await self._postpone(entry, error.explanation, next_at)
         metrics.deliveries.labels(errand=entry.errand, result="postponed").inc()
@@ -241,8 +258,9 @@ class Outbox:
             next_attempt_at=next_at,
             error=error.explanation,
         )
+        return "postponed"
 
-    async def _give_up(self, entry: OutboxEntry, carrier: Carrier, reason: str) -> None:
+    async def _give_up(self, entry: OutboxEntry, carrier: Carrier, reason: str) -> str:
         await carrier.give_up(entry, reason)
         await self._state.database.write(partial(outbox.bury, entry_id=entry.id, error=reason))
         metrics.deliveries.labels(errand=entry.errand, result="given_up").inc()
@@ -254,6 +272,7 @@ class Outbox:
             share=entry.share,
             error=reason,
         )
+        return "given_up"
 
     async def _postpone(self, entry: OutboxEntry, error: str, next_at: int) -> None:
         await self._state.database.write(

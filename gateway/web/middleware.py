@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from aiohttp import web
 
-from gateway import metrics
+from gateway import metrics, telemetry
 from gateway.config import Config
 from gateway.dav.message import failure
 from gateway.dav.methods import READING, WRITING
@@ -31,6 +31,7 @@ from gateway.errors import (
 )
 from gateway.logs import ADDRESS, REQUEST, STRONG, TRACE, event, writes
 from gateway.rates import network_of
+from gateway.telemetry import Spans
 from gateway.web.requests import Written, json_response, no_store
 from gateway.web.turnstile import Kind, Turnstile
 
@@ -138,7 +139,7 @@ def trace_of(lines: Sequence[str]) -> str:
     return lines[0]
 
 
-def around(settings: Config, handler: Handler, turnstile: Turnstile) -> Handler:
+def around(settings: Config, handler: Handler, turnstile: Turnstile, spans: Spans) -> Handler:
     """The handler with everything around it that each request of the public listener gets."""
     trusted = settings.public.trusted_proxies
     transfers = turnstile.transfers
@@ -150,14 +151,14 @@ def around(settings: Config, handler: Handler, turnstile: Turnstile) -> Handler:
         visit = Visit(request_id, client_address(request, trusted), kind, transfers)
         kind.now += 1
         try:
-            return await answer(request, visit)
+            return await taken(request, visit, trace_of(request.headers.getall("traceparent", ())))
         finally:
             visit.kind.now -= 1
 
-    async def answer(request: web.BaseRequest, visit: Visit) -> web.StreamResponse:
+    async def answer(request: web.BaseRequest, visit: Visit, trace: str) -> web.StreamResponse:
         request[_VISIT] = visit
         REQUEST.set(visit.id)
-        TRACE.set(trace_of(request.headers.getall("traceparent", ())))
+        TRACE.set(trace)
         ADDRESS.set(visit.address)
         STRONG.set(None)
         try:
@@ -179,7 +180,33 @@ def around(settings: Config, handler: Handler, turnstile: Turnstile) -> Handler:
         _line(request, visit, response.status)
         return response
 
+    async def traced(request: web.BaseRequest, visit: Visit, trace: str) -> web.StreamResponse:
+        method = _method_of(request)
+        facts = {"http.request.method": method, "ocm.request": visit.id}
+        with spans.span(method, telemetry.Kind.SERVER, facts, trace=trace) as span:
+            response = await answer(request, visit, span.trace)
+            span.tell(_said(response, visit), name=f"{method} {visit.route}")
+            if response.status >= 500:
+                span.fail(str(response.status))
+        return response
+
+    taken = traced if spans.on else answer
     return enter
+
+
+def _said(response: web.StreamResponse, visit: Visit) -> dict[str, str | int]:
+    """What a span tells of an answer."""
+    said: dict[str, str | int] = {
+        "http.route": visit.route,
+        "http.response.status_code": response.status,
+    }
+    if decision := response.headers.get("X-Decision-Id"):
+        said["ocm.decision"] = decision
+    return said
+
+
+def _method_of(request: web.BaseRequest) -> str:
+    return request.method if request.method in _KNOWN_METHODS else "other"
 
 
 @contextmanager
@@ -209,7 +236,7 @@ def _finish_headers(response: web.StreamResponse, visit: Visit) -> None:
 
 
 def _line(request: web.BaseRequest, visit: Visit, status: int) -> None:
-    method = request.method if request.method in _KNOWN_METHODS else "other"
+    method = _method_of(request)
     metrics.count_request(visit.route, method, status)
     if visit.kind is not visit.transfers:
         metrics.seconds_of(visit.route).observe(visit.seconds)
