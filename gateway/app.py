@@ -463,7 +463,7 @@ def _joined(
             free_text=settings.invites.wayf_free_text,
         ),
         contacts=contacts_,
-        recipients=Recipients(ours, state, others, contacts_),
+        recipients=Recipients(ours, state, others),
         leaving=leaving,
         requests=Requests(ours, state, others, parties, storage, sending, clock),
         asking=Asking(ours, state, others, parties, outbox, clock),

@@ -90,6 +90,11 @@ class ReceivedState(StrEnum):
     EXPIRED = "expired"  # over, and swept
     QUARANTINED = "quarantined"  # held for the operator; its recipient does not see it yet
 
+    @property
+    def taken(self) -> bool:
+        """Whether the local user has accepted it, be it available just now or not."""
+        return self in (ReceivedState.ACCEPTED, ReceivedState.UNAVAILABLE)
+
 
 @dataclass(frozen=True, slots=True)
 class SentShare:
@@ -213,7 +218,7 @@ class ReceivedShare:
     @property
     def taken(self) -> bool:
         """Whether the local user has accepted it, be it available just now or not."""
-        return self.state in (ReceivedState.ACCEPTED, ReceivedState.UNAVAILABLE)
+        return self.state.taken
 
     @property
     def kind_unknown(self) -> bool:

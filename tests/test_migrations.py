@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -49,6 +50,51 @@ async def test_the_migrations_make_the_tables_of_the_code(make):
 
 def test_the_code_names_the_newest_migration():
     assert scripts().get_heads() == [database.HEAD]
+
+
+OLD = (
+    """INSERT INTO sent_shares (provider_id, resource, resource_type, owner, share_with,
+    receiving_server, permissions, sealed_secret, secret_fingerprint, created_at, description,
+    state, reason) VALUES ('s1', '["in", "M\\u00fcll"]', 'file', 'alice', 'Bob@far.example',
+    'far.example', 'read', '', 'f', 1, '', 'sent', '')""",
+    """INSERT INTO received_shares (id, sending_server, provider_id, recipient, owner, sender, name,
+    folder, resource_type, uri, permissions, must_exchange_token, sealed_secret, received_at,
+    description, sender_display_name, owner_display_name, state) VALUES ('r1', 'far.example', '1',
+    'alice', 'o@far.example', 'S@far.example', 'Trip', 'Trip', 'file', '', '', true, '', 1, '',
+    'Zoë', '', 'pending')""",
+    """INSERT INTO contacts (id, "user", user_id, provider, name, email, label, source, added_at)
+    VALUES ('c1', 'alice', 'Bob', 'far.example', 'Robert', '', 'Bobby', 'invite', 1)""",
+)
+
+
+async def test_what_is_there_is_found_after_the_migration_that_made_search_a_column(make):
+    opened = make()
+
+    def fill(connection):
+        config = Config()
+        config.set_main_option("script_location", str(FOLDER))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0024")
+        for statement in OLD:
+            connection.execute(text(statement))
+
+    await opened.write(fill)
+    await opened.migrate()
+
+    def look(connection):
+        queries = (
+            "SELECT found_by FROM sent_shares",
+            "SELECT found_by, folder_key FROM received_shares",
+            "SELECT found_by FROM contacts",
+        )
+        return [tuple(connection.execute(text(query)).one()) for query in queries]
+
+    assert await opened.read(look) == [
+        ("müll bob@far.example",),
+        ("trip zoë s@far.example", "trip"),
+        ("bobby robert  bob@far.example",),
+    ]
+    await opened.close()
 
 
 async def test_migrating_twice_changes_nothing(make):

@@ -19,13 +19,16 @@ RecipientOption = Annotated[
 
 @commands.command("list")
 def list_(
-    user: RecipientOption = None, config: ConfigOption = None, as_json: JsonOption = False
+    user: RecipientOption = None,
+    search: Annotated[str, typer.Option(help="Only those with this in folder or sender.")] = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """List what was shared, the newest first."""
 
     async def work(gateway: Gateway) -> tuple[list[ReceivedShare], set[tuple[str, str]]]:
         known = {(one.user, one.address) for one in await gateway.contacts.all(user)}
-        return await gateway.receiving.inbox(user), known
+        return await gateway.receiving.inbox(user, search=search), known
 
     shares, known = run(config, work, as_json=as_json)
     strange = [(share.recipient, share.sender) not in known for share in shares]

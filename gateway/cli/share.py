@@ -85,10 +85,17 @@ def look(
 
 @commands.command("list")
 def list_(
-    user: OwnerOption = None, config: ConfigOption = None, as_json: JsonOption = False
+    user: OwnerOption = None,
+    search: Annotated[str, typer.Option(help="Only those with this in name or recipient.")] = "",
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """List the shares, the newest first."""
-    shares = run(config, lambda gateway: gateway.sending.all(user), as_json=as_json)
+
+    async def find(gateway: Gateway) -> list[SentShare]:
+        return await gateway.sending.all(user, search=search)
+
+    shares = run(config, find, as_json=as_json)
     show(
         [sent(share) for share in shares],
         lambda: [sent_line(share) for share in shares] or ["Nothing is shared."],

@@ -23,6 +23,7 @@ from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import Carrier, Outbox
 from gateway.sharing.parties import Parties
 from gateway.store import asking, outbox
+from gateway.store.parts import Part, Turn
 from gateway.store.state import State
 
 _AGAIN_SECONDS = 86_400
@@ -87,6 +88,10 @@ class Asking:
         """What one user asked for, or everybody, the newest first."""
         return await self._state.database.read(partial(asking.all_, user=user))
 
+    async def part(self, turn: Turn, user: str) -> Part[SentRequest]:
+        """A part of what one user asked for, the newest first."""
+        return await self._state.database.read(partial(asking.part, turn=turn, user=user))
+
     async def by_id(self, request_id: str, *, user: str | None = None) -> SentRequest:
         """One request, of that user if one is given; NotFound otherwise."""
         request = await self._state.database.read(partial(asking.by_id, request_id=request_id))
@@ -129,6 +134,8 @@ class Asking:
 
 def came(request: SentRequest, shares: Iterable[ReceivedShare]) -> list[ReceivedShare]:
     """What the owner has shared with the user since: most likely what was asked for."""
+    if request.state is not SentRequestState.SENT:
+        return []
     return [
         share
         for share in shares

@@ -1,7 +1,7 @@
 """The address books of local users (draft 03, 4.4.5): whom they know at other servers."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,6 +17,7 @@ from gateway.sharing.leaving import Leaving
 from gateway.sharing.ours import Ours
 from gateway.sharing.parties import Parties
 from gateway.store import contacts
+from gateway.store.parts import Part, Turn
 from gateway.store.state import State
 
 _LONGEST_LABEL = 255
@@ -123,6 +124,18 @@ class Contacts:
     async def all(self, user: str | None = None, search: str = "") -> list[Contact]:
         """The contacts of one user, or of all, by name; `search` finds in names and addresses."""
         return await self._state.database.read(partial(contacts.all_of, user=user, search=search))
+
+    async def part(self, turn: Turn, user: str, search: str = "") -> Part[Contact]:
+        """A part of what `all` finds."""
+        return await self._state.database.read(
+            partial(contacts.part, turn=turn, user=user, search=search)
+        )
+
+    async def known_as(self, user: str, addresses: Collection[str]) -> dict[str, Contact]:
+        """Those of these OCM Addresses whom a user knows."""
+        return await self._state.database.read(
+            partial(contacts.known_as, user=user, addresses=addresses)
+        )
 
     async def rename(self, contact_id: str, label: str, *, user: str | None = None) -> Contact:
         """Call a contact otherwise; "" goes back to how they call themselves."""

@@ -107,21 +107,29 @@ class Files:
         await self._visiting.saw(worn, 401)
         raise refused
 
+    async def _find(self, place: Place, *, depth: str) -> tuple[Item, list[Item]]:
+        async with self._ask("PROPFIND", place, depth=depth) as answer:
+            try:
+                body = await _body(answer, _LONGEST_LISTING)
+            except TooLarge:
+                raise BackendFailed("the folder is too large to be listed here") from None
+        own = encode_path(place.target.mount + place.target.rel)
+        return _parse(body, own, place.path[-1] if place.path else place.target.label)
+
     async def list(self, place: Place) -> tuple[Item, list[Item]]:
         """What is at a place, and, of a folder, what is in it: folders first, then by name.
 
         Raises NotFound, BackendFailed for a broken answer or too large a folder, and what the
         storage or the other server fails with.
         """
-        async with self._ask("PROPFIND", place, depth="1") as answer:
-            try:
-                body = await _body(answer, _LONGEST_LISTING)
-            except TooLarge:
-                raise BackendFailed("the folder is too large to be listed here") from None
-        own = encode_path(place.target.mount + place.target.rel)
-        here, inside = _parse(body, own, place.path[-1] if place.path else place.target.label)
+        here, inside = await self._find(place, depth="1")
         inside.sort(key=lambda item: (not item.folder, item.name.casefold(), item.name))
         return here, inside
+
+    async def look(self, place: Place) -> Item:
+        """What is at a place. Raises what `list` does."""
+        here, _ = await self._find(place, depth="0")
+        return here
 
     @asynccontextmanager
     async def read(

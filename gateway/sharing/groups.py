@@ -32,6 +32,10 @@ class Groups:
         """Whether the share is for its recipient: their own, or that of a group they are in."""
         return not share.group or share.recipient in self.members.get(share.group, ())
 
+    def of(self, user: str) -> tuple[str, ...]:
+        """The groups that somebody is in."""
+        return tuple(name for name, members in self.members.items() if user in members)
+
     def speaks_for_all(
         self, share: ReceivedShare, everyone: Iterable[ReceivedShare], state: ReceivedState
     ) -> bool:

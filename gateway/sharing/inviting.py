@@ -2,7 +2,7 @@
 
 import secrets
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import urlencode
@@ -50,6 +50,7 @@ from gateway.sharing.others import Others, expect_success, spoken
 from gateway.sharing.ours import Ours
 from gateway.sharing.parties import Parties
 from gateway.store import contacts
+from gateway.store.parts import Part, Turn
 from gateway.store.state import State
 
 _TOKEN_BYTES = 34
@@ -171,6 +172,14 @@ class Inviting:
     async def all(self, sender: str | None = None) -> list[SentInvite]:
         """The Invites of one user, or all, the newest first."""
         return await self._state.database.read(partial(self._state.invites.all, sender=sender))
+
+    async def part(
+        self, turn: Turn, sender: str, *, states: Collection[InviteState] = tuple(InviteState)
+    ) -> Part[SentInvite]:
+        """A part of the Invites of one user in those states, the newest first."""
+        return await self._state.database.read(
+            partial(self._state.invites.part, turn=turn, sender=sender, states=states)
+        )
 
     async def withdraw(self, invite_id: str, *, sender: str | None = None) -> SentInvite:
         """Take an Invite back. Raises Conflict when it was accepted already."""

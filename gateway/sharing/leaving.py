@@ -18,7 +18,6 @@ from gateway.model import (
     Errand,
     OutboxEntry,
     ReceivedState,
-    SentShare,
     SentState,
     ShareType,
 )
@@ -34,6 +33,8 @@ from gateway.store import contacts, outbox
 from gateway.store.state import State
 
 USER = "user"
+_OPENS = tuple(state for state in SentState if state.opens)
+_LIVE = (ReceivedState.PENDING, ReceivedState.ACCEPTED, ReceivedState.UNAVAILABLE)
 
 
 class Leaving:
@@ -73,15 +74,28 @@ class Leaving:
 
     async def _end_shares(self, contact: Contact) -> None:
         """Each with its own notification, for servers that do not know USER_REMOVED."""
-        for sent in await self._sending.all(contact.user):
-            if _theirs(sent, contact) and sent.state.opens:
-                await self._sending.revoke(sent.provider_id)
-        for received in await self._receiving.inbox(contact.user):
-            if received.sender == contact.address:
-                try:
-                    await self._receiving.decline(received.id)
-                except Conflict:  # they were faster
-                    continue
+        sent, received = await self._state.database.read(partial(self._between, contact=contact))
+        for provider_id in sent:
+            await self._sending.revoke(provider_id)
+        for share_id in received:
+            try:
+                await self._receiving.decline(share_id)
+            except Conflict:  # they were faster
+                continue
+
+    def _between(self, connection: Connection, contact: Contact) -> tuple[list[str], list[str]]:
+        """The ids of the Shares with a contact that open something, sent and received; a group may
+        have the same address."""
+        sent = self._state.sent.all(
+            connection, contact.user, states=_OPENS, share_with=contact.address
+        )
+        received = self._state.received.all(
+            connection, contact.user, states=_LIVE, sender=contact.address
+        )
+        return (
+            [one.provider_id for one in sent if one.share_type is ShareType.USER],
+            [one.id for one in received],
+        )
 
     async def _tell(self, entry: OutboxEntry) -> None:
         contact = await self._buried(entry.share)
@@ -154,26 +168,8 @@ class Leaving:
 
     def _drop(self, connection: Connection, contact: Contact) -> None:
         contacts.remove(connection, contact.id)
-        for received in self._state.received.all(connection, contact.user):
-            if received.sender == contact.address:
-                self._state.received.move(
-                    connection,
-                    received.id,
-                    ReceivedState.UNSHARED,
-                    out_of=(
-                        ReceivedState.PENDING,
-                        ReceivedState.ACCEPTED,
-                        ReceivedState.UNAVAILABLE,
-                    ),
-                )
-        opens = tuple(state for state in SentState if state.opens)
-        for sent in self._state.sent.all(connection, contact.user):
-            if _theirs(sent, contact):
-                self._state.sent.move(
-                    connection, sent.provider_id, SentState.DECLINED, out_of=opens
-                )
-
-
-def _theirs(share: SentShare, contact: Contact) -> bool:
-    """Whether a Share is with a contact; a group may have the same address."""
-    return share.share_type is ShareType.USER and share.share_with == contact.address
+        sent, received = self._between(connection, contact)
+        for share_id in received:
+            self._state.received.move(connection, share_id, ReceivedState.UNSHARED, out_of=_LIVE)
+        for provider_id in sent:
+            self._state.sent.move(connection, provider_id, SentState.DECLINED, out_of=_OPENS)

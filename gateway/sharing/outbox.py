@@ -16,7 +16,7 @@ providerId, and the notifications say where a share stands, not how it got there
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -113,6 +113,10 @@ class Outbox:
     async def about(self, share: str) -> list[OutboxEntry]:
         """The errands about one share that are not done, in order."""
         return await self._state.database.read(partial(outbox.all_entries, share=share))
+
+    async def about_all(self, shares: Collection[str]) -> dict[str, list[OutboxEntry]]:
+        """The same for several; those about which nothing is left to do are not in it."""
+        return await self._state.database.read(partial(outbox.about, shares=shares))
 
     async def retry(self, entry_id: str) -> None:
         """Try an errand now, one that was given up as if it were new. Raises NotFound."""

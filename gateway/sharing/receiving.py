@@ -1,7 +1,7 @@
 """The Receiving Server: what people at other servers share with local users."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -54,6 +54,7 @@ from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import Carrier, Outbox
 from gateway.sharing.parties import Parties
 from gateway.store import contacts, outbox
+from gateway.store.parts import Part, Turn
 from gateway.store.state import State
 
 _MOST_CANDIDATES = 5
@@ -62,6 +63,8 @@ _SETTLING_SECONDS = 60
 _NOT_YET = (400, 401, 404)
 """What a server may say of its own share for so long: Reva keeps it after our answer."""
 _EVERYTHING = frozenset({Permission.READ, Permission.WRITE})
+_WITH_THEM = (ReceivedState.PENDING, ReceivedState.ACCEPTED, ReceivedState.UNAVAILABLE)
+"""What its recipient sees."""
 
 
 class Receiving:
@@ -309,23 +312,59 @@ class Receiving:
             self._others, signature, share.sending_server, notification, share.shared_secret
         )
 
-    async def inbox(self, recipient: str | None = None) -> list[ReceivedShare]:
-        """What was shared with a user, or with anybody here, and is not gone; newest first."""
+    async def inbox(self, recipient: str | None = None, *, search: str = "") -> list[ReceivedShare]:
+        """What was shared with a user, or with anybody here, and is not gone; newest first.
+
+        `search` finds in the folder and the sender.
+        """
         everything = await self._state.database.read(
-            partial(self._state.received.all, recipient=recipient)
+            partial(self._state.received.all, recipient=recipient, states=_WITH_THEM, search=search)
         )
         now = self._clock()
-        gone = (
-            ReceivedState.UNSHARED,
-            ReceivedState.DECLINED,
-            ReceivedState.EXPIRED,
-            ReceivedState.QUARANTINED,
-        )
         return [
-            share
-            for share in everything
-            if share.state not in gone and share.live_at(now) and self._ours.groups.reaches(share)
+            share for share in everything if share.live_at(now) and self._ours.groups.reaches(share)
         ]
+
+    async def part(
+        self,
+        turn: Turn,
+        recipient: str,
+        *,
+        states: Collection[ReceivedState] = _WITH_THEM,
+        hidden: bool | None = None,
+        search: str = "",
+    ) -> Part[ReceivedShare]:
+        """A part of what `inbox` finds, in those states; only what is `hidden`, or is not."""
+        return await self._state.database.read(
+            partial(
+                self._state.received.part,
+                turn=turn,
+                recipient=recipient,
+                states=states,
+                groups=self._ours.groups.of(recipient),
+                now=self._clock(),
+                hidden=hidden,
+                search=search,
+            )
+        )
+
+    async def since(
+        self, recipient: str, parties: Collection[str], at: int, *, most: int
+    ) -> list[ReceivedShare]:
+        """What these Parties have shared with a user since then and is not gone, the newest
+        first."""
+        found = await self._state.database.read(
+            partial(
+                self._state.received.since,
+                recipient=recipient,
+                states=_WITH_THEM,
+                parties=parties,
+                at=at,
+                most=most,
+            )
+        )
+        now = self._clock()
+        return [one for one in found if one.live_at(now) and self._ours.groups.reaches(one)]
 
     async def by_id(self, share_id: str, *, recipient: str | None = None) -> ReceivedShare:
         """One share, of that recipient if one is given; NotFound otherwise."""
@@ -361,11 +400,11 @@ class Receiving:
 
     async def held(self) -> list[ReceivedShare]:
         """What the operator has to look at before its recipient sees it, the newest first."""
-        everything = await self._state.database.read(partial(self._state.received.all))
+        held = await self._state.database.read(
+            partial(self._state.received.all, states=(ReceivedState.QUARANTINED,))
+        )
         now = self._clock()
-        return [
-            one for one in everything if one.state is ReceivedState.QUARANTINED and one.live_at(now)
-        ]
+        return [one for one in held if one.live_at(now)]
 
     async def release(self, share_id: str, *, by: str) -> ReceivedShare:
         """An operator lets a share in that was held: its recipient sees it and is told of it.

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from gateway.errors import GatewayError, Malformed
-from gateway.model import Authority, Contact, ContactSource, ResourceType, ShareType
+from gateway.model import Authority, ContactSource, ResourceType, ShareType
 from gateway.ocm import dialects
 from gateway.ocm.address import parse_address
 from gateway.policy.facts import Action, Facts, Outcome, Verdict
 from gateway.sharing import facts
-from gateway.sharing.contacts import Contacts
 from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
+from gateway.store import contacts
 from gateway.store.state import State
 
 
@@ -44,11 +44,10 @@ class Recipient:
 class Recipients:
     """Looks before a user shares."""
 
-    def __init__(self, ours: Ours, state: State, others: Others, contacts: Contacts) -> None:
+    def __init__(self, ours: Ours, state: State, others: Others) -> None:
         self._ours = ours
         self._state = state
         self._others = others
-        self._contacts = contacts
 
     async def look(self, user: str, text: str) -> Recipient:
         """What can be said of the party a user names. Never raises for what is wrong with it."""
@@ -60,7 +59,9 @@ class Recipients:
         if provider == self._ours.authority:
             problem = "this is a user of this server; OCM is for other servers"
             return Recipient(str(address), provider, problem=problem)
-        contact = await self._contact(user, str(address))
+        contact = await self._state.database.read(
+            partial(contacts.find, user=user, provider=provider, user_id=address.identifier)
+        )
         known = contact.shown_as if contact else ""
         invited = contact is not None and contact.source is ContactSource.INVITE
         verdict = await self._weigh(user, provider, invited=invited)
@@ -102,10 +103,6 @@ class Recipients:
                 pinned=known.pinned,
             )
         )
-
-    async def _contact(self, user: str, address: str) -> Contact | None:
-        found = await self._contacts.all(user, search=address)
-        return next((one for one in found if one.address == address), None)
 
 
 def _refusal(verdict: Verdict) -> str:

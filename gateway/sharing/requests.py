@@ -10,7 +10,7 @@ has the asker in the address book for another reason than a share.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -38,6 +38,7 @@ from gateway.sharing.sending import Offer, Sending
 from gateway.sharing.storage import Storage
 from gateway.store import contacts
 from gateway.store import requests as store
+from gateway.store.parts import Part, Turn
 from gateway.store.state import State
 
 _MOST_OPEN = 200
@@ -175,6 +176,14 @@ class Requests:
         """What was asked of one owner, or of everybody, the newest first."""
         return await self._state.database.read(partial(store.all_, owner=owner))
 
+    async def part(
+        self, turn: Turn, owner: str, *, states: Collection[RequestState] = tuple(RequestState)
+    ) -> Part[Request]:
+        """A part of what was asked of one owner, in those states, the newest first."""
+        return await self._state.database.read(
+            partial(store.part, turn=turn, owner=owner, states=states)
+        )
+
     async def by_id(self, request_id: str, *, owner: str | None = None) -> Request:
         """One request, to that owner if one is given; NotFound otherwise."""
         request = await self._state.database.read(partial(store.by_id, request_id=request_id))
@@ -186,11 +195,13 @@ class Requests:
         """How many requests wait for one owner."""
         return await self._state.database.read(partial(store.open_to, owner=owner))
 
-    async def bounds(self, request: Request) -> Bounds:
-        """The most that it may be granted: what is passed on is bounded by the Share that grants
-        it."""
-        share = await self._passed_on(request)
-        return _bounds(share) if share else Bounds()
+    async def bounds(self, requests: Collection[Request]) -> dict[str, Bounds]:
+        """The most that each may be granted, by id: what is passed on is bounded by the Share that
+        grants it."""
+        shares = await self._passed_on(requests)
+        return {
+            one.id: _bounds(shares[one.id]) if one.id in shares else Bounds() for one in requests
+        }
 
     async def agree(
         self,
@@ -231,16 +242,20 @@ class Requests:
         event("request.declined", id=request.id, owner=request.owner)
         return await self.by_id(request.id)
 
-    async def _passed_on(self, request: Request) -> SentShare | None:
-        """The Share that grants passing on, when somebody else than its recipient is to have it."""
-        if not request.about:
-            return None
-        find = partial(self._state.sent.find, provider_id=request.about)
-        share = await self._state.database.read(find)
-        return share if share and request.share_with != share.share_with else None
+    async def _passed_on(self, requests: Collection[Request]) -> dict[str, SentShare]:
+        """The Shares that grant passing on, by the id of the request in which somebody else than
+        the recipient is to have it."""
+        named = {one.id: one for one in requests if one.about}
+        about = {one.about for one in named.values()}
+        shares = await self._state.database.read(partial(self._state.sent.some, shares=about))
+        return {
+            one.id: shares[one.about]
+            for one in named.values()
+            if one.about in shares and one.share_with != shares[one.about].share_with
+        }
 
     async def _bounded(self, offer: Offer, request: Request) -> Offer:
-        share = await self._passed_on(request)
+        share = (await self._passed_on([request])).get(request.id)
         if share is None:
             return offer
         bounds = _bounds(share)

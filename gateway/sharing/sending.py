@@ -2,7 +2,7 @@
 
 import secrets
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -60,6 +60,7 @@ from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import Carrier, Outbox
 from gateway.sharing.storage import Storage
 from gateway.store import contacts, outbox
+from gateway.store.parts import Part, Turn
 from gateway.store.state import State
 
 _SECRET_BYTES = 32
@@ -157,7 +158,9 @@ class Sending:
 
     async def held(self) -> list[SentShare]:
         """What the operator has to look at before anybody is told of it, the newest first."""
-        return [one for one in await self.all() if one.state is SentState.HELD]
+        return await self._state.database.read(
+            partial(self._state.sent.all, states=(SentState.HELD,))
+        )
 
     async def release(self, provider_id: str, *, by: str) -> SentShare:
         """An operator lets a Share go that was held for review. Raises NotFound, Conflict."""
@@ -280,9 +283,32 @@ class Sending:
             raise NotFound("there is no such share")
         return share
 
-    async def all(self, owner: str | None = None) -> list[SentShare]:
-        """The Shares of one owner, or every Share, the newest first."""
-        return await self._state.database.read(partial(self._state.sent.all, owner=owner))
+    async def all(self, owner: str | None = None, *, search: str = "") -> list[SentShare]:
+        """The Shares of one owner, or every Share, the newest first; `search` finds in the name
+        and the recipient."""
+        return await self._state.database.read(
+            partial(self._state.sent.all, owner=owner, search=search)
+        )
+
+    async def part(
+        self,
+        turn: Turn,
+        owner: str,
+        *,
+        states: Collection[SentState] | None = None,
+        search: str = "",
+    ) -> Part[SentShare]:
+        """A part of what `all` finds, in those states."""
+        return await self._state.database.read(
+            partial(self._state.sent.part, turn=turn, owner=owner, states=states, search=search)
+        )
+
+    async def of(self, owner: str, resource: tuple[str, ...]) -> list[SentShare]:
+        """The Shares that open a Resource now, the newest first."""
+        opens = tuple(state for state in SentState if state.opens)
+        return await self._state.database.read(
+            partial(self._state.sent.all, owner=owner, states=opens, resource=resource)
+        )
 
     async def revoke(self, provider_id: str, *, owner: str | None = None) -> SentShare:
         """Withdraw a Share. Access ends when this returns; the Receiving Server is told after.

@@ -47,6 +47,7 @@ _MANY = 10_000
 _FALLBACK_SECONDS = 60
 _SPEECH_SECONDS = 60
 _SETTLING_SECONDS = 60
+_TAKEN = tuple(state for state in ReceivedState if state.taken)
 """How long after its arrival a share may be unknown to its own server: Reva keeps it after our
 answer."""
 
@@ -87,13 +88,18 @@ class Visiting:
     async def tree(self, user: User) -> list[ReceivedShare]:
         """The shares that lie in a user's WebDAV tree. No other server is asked."""
         everything = await self._state.database.read(
-            partial(self._state.received.all, recipient=user.name)
+            partial(self._state.received.all, recipient=user.name, states=_TAKEN)
         )
-        now = self._clock()
-        return sorted(
-            (one for one in everything if one.opens_at(now) and self._ours.groups.reaches(one)),
-            key=lambda share: share.folder,
+        return sorted(filter(self._opens, everything), key=lambda share: share.folder)
+
+    async def by_id(self, user: User, share_id: str) -> ReceivedShare:
+        """One share of that tree. Raises NotFound."""
+        share = await self._state.database.read(
+            partial(self._state.received.find, share_id=share_id)
         )
+        if share is None or share.recipient != user.name or not self._opens(share):
+            raise NotFound("there is no such share among those you accepted")
+        return share
 
     async def open(self, user: User, folder: str, rel: tuple[str, ...]) -> Way:
         """The way to something in a share of the user's tree.

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from gateway.errors import NotFound
 from gateway.model import Authority, SentRequest, SentRequestState
+from gateway.store.parts import Part, Turn, part_of
 from gateway.store.tables import sent_requests
 
 
@@ -52,10 +53,12 @@ def latest(connection: Connection, user: str, owner: str, share: str) -> SentReq
 
 def all_(connection: Connection, user: str | None = None) -> list[SentRequest]:
     """Every request, or one user's; the newest first."""
-    query = select(sent_requests).order_by(sent_requests.c.created_at.desc(), sent_requests.c.id)
-    if user is not None:
-        query = query.where(sent_requests.c.user == user)
-    return [_request(row) for row in connection.execute(query)]
+    return [_request(row) for row in connection.execute(_newest(user))]
+
+
+def part(connection: Connection, turn: Turn, user: str) -> Part[SentRequest]:
+    """A part of one user's requests, the newest first."""
+    return part_of(connection, _newest(user), turn, _request)
 
 
 def move(
@@ -72,6 +75,11 @@ def move(
         .where(sent_requests.c.id == request_id, sent_requests.c.state == out_of)
         .values(state=state, reason=reason)
     )
+
+
+def _newest(user: str | None) -> Select[tuple[Any, ...]]:
+    query = select(sent_requests).order_by(sent_requests.c.created_at.desc(), sent_requests.c.id)
+    return query if user is None else query.where(sent_requests.c.user == user)
 
 
 def _request(row: Row[Any]) -> SentRequest:

@@ -1,18 +1,17 @@
 """Address books: whom local users know at other servers."""
 
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, insert, or_, select, update
 
 from gateway.errors import NotFound
 from gateway.model import Authority, Contact, ContactSource
+from gateway.store.parts import Part, Turn, folded, holds, part_of
 from gateway.store.tables import contacts
 
 _KEPT = contacts.c.removed_at.is_(None)
-_SHOWN_AS = func.coalesce(
-    func.nullif(contacts.c.label, ""), func.nullif(contacts.c.name, ""), contacts.c.user_id
-)
-
 _RANKS = (ContactSource.SHARE, ContactSource.DIRECT_ENTRY, ContactSource.INVITE)
 
 
@@ -37,21 +36,31 @@ def put(connection: Connection, contact: Contact) -> Contact:
                 source=contact.source,
                 added_at=contact.added_at,
                 trusted=contact.trusted,
+                found_by=_found_by(contact),
             )
         )
         return contact
+    merged = replace(
+        known,
+        name=contact.name or known.name,
+        email=contact.email or known.email,
+        label=contact.label or known.label,
+        source=max(contact.source, known.source, key=_RANKS.index),
+        trusted=contact.trusted or known.trusted,
+    )
     connection.execute(
         update(contacts)
         .where(contacts.c.id == known.id)
         .values(
-            name=contact.name or known.name,
-            email=contact.email or known.email,
-            label=contact.label or known.label,
-            source=max(contact.source, known.source, key=_RANKS.index),
-            trusted=contact.trusted or known.trusted,
+            name=merged.name,
+            email=merged.email,
+            label=merged.label,
+            source=merged.source,
+            trusted=merged.trusted,
+            found_by=_found_by(merged),
         )
     )
-    return by_id(connection, known.id)
+    return merged
 
 
 def find(connection: Connection, user: str, provider: Authority, user_id: str) -> Contact | None:
@@ -72,18 +81,20 @@ def by_id(connection: Connection, contact_id: str) -> Contact:
 
 def all_of(connection: Connection, user: str | None, search: str = "") -> list[Contact]:
     """The contacts of one user, or of all, by name; `search` finds in names and addresses."""
-    query = select(contacts).where(_KEPT).order_by(func.lower(_SHOWN_AS), contacts.c.id)
-    if user is not None:
-        query = query.where(contacts.c.user == user)
-    if search:
-        columns = (
-            contacts.c.name,
-            contacts.c.label,
-            contacts.c.email,
-            contacts.c.user_id + "@" + contacts.c.provider,
-        )
-        query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
-    return [_contact(row) for row in connection.execute(query)]
+    return [_contact(row) for row in connection.execute(_by_name(user, search))]
+
+
+def part(connection: Connection, turn: Turn, user: str, search: str = "") -> Part[Contact]:
+    """A part of what `all_of` finds."""
+    return part_of(connection, _by_name(user, search), turn, _contact)
+
+
+def known_as(connection: Connection, user: str, addresses: Collection[str]) -> dict[str, Contact]:
+    """Those of these OCM Addresses whom a user knows."""
+    names = {address.rpartition("@")[0] for address in addresses}
+    query = select(contacts).where(_KEPT, contacts.c.user == user, contacts.c.user_id.in_(names))
+    found = [_contact(row) for row in connection.execute(query)]
+    return {one.address: one for one in found if one.address in addresses}
 
 
 def concerned(connection: Connection, user_id: str) -> list[Contact]:
@@ -93,8 +104,13 @@ def concerned(connection: Connection, user_id: str) -> list[Contact]:
 
 
 def relabel(connection: Connection, contact_id: str, label: str) -> None:
-    """Call a contact so."""
-    connection.execute(update(contacts).where(contacts.c.id == contact_id).values(label=label))
+    """Call a contact so. Raises NotFound."""
+    called = replace(by_id(connection, contact_id), label=label)
+    connection.execute(
+        update(contacts)
+        .where(contacts.c.id == contact_id)
+        .values(label=label, found_by=_found_by(called))
+    )
 
 
 def trust(connection: Connection, contact_id: str, trusted: bool) -> None:
@@ -128,6 +144,18 @@ def _of(user: str, provider: Authority, user_id: str) -> tuple[ColumnElement[boo
         contacts.c.provider == provider,
         contacts.c.user_id == user_id,
     )
+
+
+def _by_name(user: str | None, search: str) -> Select[tuple[Any, ...]]:
+    query = select(contacts).where(_KEPT).order_by(contacts.c.found_by, contacts.c.id)
+    if user is not None:
+        query = query.where(contacts.c.user == user)
+    return query.where(holds(contacts.c.found_by, search)) if search else query
+
+
+def _found_by(one: Contact) -> str:
+    """What they are shown as stands first, so that this is also their order."""
+    return folded(one.shown_as, one.name, one.email, one.address)
 
 
 def _contact(row: Row[Any]) -> Contact:

@@ -4,12 +4,25 @@ A token is kept encrypted while it is of use, so that its invite can be shown ag
 hash for ever, so that a second acceptance is told from a made-up token.
 """
 
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from gateway.errors import NotFound
 from gateway.model import Authority, InviteState, SentInvite
+from gateway.store.parts import Part, Turn, part_of
 from gateway.store.tables import acceptances, invites
 from gateway.store.vault import Vault
 
@@ -55,10 +68,14 @@ class Invites:
 
     def all(self, connection: Connection, sender: str | None = None) -> list[SentInvite]:
         """Every Invite, or one user's, the newest first."""
-        query = select(invites).order_by(invites.c.created_at.desc(), invites.c.id)
-        if sender is not None:
-            query = query.where(invites.c.sender == sender)
-        return [self._invite(row) for row in connection.execute(query)]
+        return [self._invite(row) for row in connection.execute(_newest(sender))]
+
+    def part(
+        self, connection: Connection, turn: Turn, sender: str, states: Collection[InviteState]
+    ) -> Part[SentInvite]:
+        """A part of one user's Invites in those states, the newest first."""
+        query = _newest(sender).where(invites.c.state.in_(states))
+        return part_of(connection, query, turn, self._invite)
 
     def count_open(self, connection: Connection, sender: str, now: int) -> int:
         """How many Invites of a user somebody may still accept."""
@@ -156,6 +173,11 @@ class Invites:
             acceptances.c.provider == provider,
             acceptances.c.token_fingerprint == self._vault.fingerprint(token),
         )
+
+
+def _newest(sender: str | None) -> Select[tuple[Any, ...]]:
+    query = select(invites).order_by(invites.c.created_at.desc(), invites.c.id)
+    return query if sender is None else query.where(invites.c.sender == sender)
 
 
 def _open_at(now: int) -> tuple[ColumnElement[bool], ...]:

@@ -5,7 +5,7 @@ errand at once. The claim names the process that made it; when that process is g
 void at once, and the errand runs again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
@@ -162,6 +162,15 @@ def all_entries(connection: Connection, share: str | None = None) -> list[Outbox
     if share is not None:
         query = query.where(outbox.c.share == share)
     return [_entry(row) for row in connection.execute(query)]
+
+
+def about(connection: Connection, shares: Collection[str]) -> dict[str, list[OutboxEntry]]:
+    """The errands about these shares that are not done, in order, by share."""
+    query = select(outbox).where(outbox.c.share.in_(shares)).order_by(outbox.c.position)
+    found: dict[str, list[OutboxEntry]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.share, []).append(_entry(row))
+    return found
 
 
 def depth(connection: Connection) -> tuple[int, int]:

@@ -1,12 +1,14 @@
 """What people at other servers ask local users to share."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from gateway.errors import NotFound
 from gateway.model import Authority, Request, RequestState
+from gateway.store.parts import Part, Turn, part_of
 from gateway.store.tables import requests
 
 
@@ -56,10 +58,15 @@ def latest(
 
 def all_(connection: Connection, owner: str | None = None) -> list[Request]:
     """Every request, or those to one owner; the newest first."""
-    query = select(requests).order_by(requests.c.created_at.desc(), requests.c.id)
-    if owner is not None:
-        query = query.where(requests.c.owner == owner)
-    return [_request(row) for row in connection.execute(query)]
+    return [_request(row) for row in connection.execute(_newest(owner))]
+
+
+def part(
+    connection: Connection, turn: Turn, owner: str, states: Collection[RequestState]
+) -> Part[Request]:
+    """A part of the requests to one owner in those states, the newest first."""
+    query = _newest(owner).where(requests.c.state.in_(states))
+    return part_of(connection, query, turn, _request)
 
 
 def open_to(connection: Connection, owner: str, provider: Authority | None = None) -> int:
@@ -90,6 +97,11 @@ def decide(
         .values(state=state, decided_at=at, share=share)
     )
     return done.rowcount == 1
+
+
+def _newest(owner: str | None) -> Select[tuple[Any, ...]]:
+    query = select(requests).order_by(requests.c.created_at.desc(), requests.c.id)
+    return query if owner is None else query.where(requests.c.owner == owner)
 
 
 def _request(row: Row[Any]) -> Request:

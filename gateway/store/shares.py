@@ -1,11 +1,11 @@
 """Shares that we sent, and Shares that we received."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, case, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, case, insert, or_, select, update
 
 from gateway.errors import NotFound
 from gateway.model import (
@@ -20,6 +20,7 @@ from gateway.model import (
     ShareType,
 )
 from gateway.store import revisions
+from gateway.store.parts import Part, Turn, folded, holds, part_of
 from gateway.store.tables import received_shares, sent_shares
 from gateway.store.vault import Vault
 
@@ -56,6 +57,7 @@ class SentShares:
                 at_root=share.at_root,
                 must_use_mfa=share.must_use_mfa,
                 share_type=share.share_type,
+                found_by=folded(share.name, share.share_with),
             )
         )
 
@@ -79,14 +81,41 @@ class SentShares:
         row = connection.execute(query).one_or_none()
         return self._share(row) if row else None
 
-    def all(self, connection: Connection, owner: str | None = None) -> list[SentShare]:
-        """Every Share, or one owner's, the newest first."""
-        query = select(sent_shares).order_by(
-            sent_shares.c.created_at.desc(), sent_shares.c.provider_id
-        )
-        if owner is not None:
-            query = query.where(sent_shares.c.owner == owner)
+    def all(
+        self,
+        connection: Connection,
+        owner: str | None = None,
+        *,
+        states: Collection[SentState] | None = None,
+        search: str = "",
+        share_with: str | None = None,
+        resource: tuple[str, ...] | None = None,
+    ) -> list[SentShare]:
+        """Every Share, or one owner's, the newest first; in those states, with `search` in its
+        name or recipient, with that Party, of that Resource."""
+        query = _sent(owner, states, search)
+        if share_with is not None:
+            query = query.where(sent_shares.c.share_with == share_with)
+        if resource is not None:
+            query = query.where(sent_shares.c.resource == json.dumps(resource))
         return [self._share(row) for row in connection.execute(query)]
+
+    def part(
+        self,
+        connection: Connection,
+        turn: Turn,
+        owner: str | None = None,
+        *,
+        states: Collection[SentState] | None = None,
+        search: str = "",
+    ) -> Part[SentShare]:
+        """A part of what `all` finds."""
+        return part_of(connection, _sent(owner, states, search), turn, self._share)
+
+    def some(self, connection: Connection, shares: Iterable[str]) -> dict[str, SentShare]:
+        """Those of these Shares that are here, by id."""
+        query = select(sent_shares).where(sent_shares.c.provider_id.in_(list(shares)))
+        return {row.provider_id: self._share(row) for row in connection.execute(query)}
 
     def move(
         self,
@@ -203,7 +232,7 @@ class ReceivedShares:
 
     def add(self, connection: Connection, share: ReceivedShare) -> ReceivedShare:
         """Keep a new Share, under a folder name that is free in its recipient's tree."""
-        share = replace(share, folder=self._free_folder(connection, share.recipient, share.folder))
+        share = replace(share, folder=_free_folder(connection, share.recipient, share.folder))
         connection.execute(
             insert(received_shares).values(
                 id=share.id,
@@ -230,6 +259,8 @@ class ReceivedShares:
                 must_use_mfa=share.must_use_mfa,
                 hidden=share.hidden,
                 group=share.group,
+                found_by=folded(share.folder, share.sender_display_name, share.sender),
+                folder_key=folded(share.folder),
             )
         )
         return share
@@ -290,13 +321,63 @@ class ReceivedShares:
         row = connection.execute(query).one_or_none()
         return self._share(row) if row else None
 
-    def all(self, connection: Connection, recipient: str | None = None) -> list[ReceivedShare]:
-        """Every Share, or one recipient's, the newest first."""
-        query = select(received_shares).order_by(
-            received_shares.c.received_at.desc(), received_shares.c.id
+    def all(
+        self,
+        connection: Connection,
+        recipient: str | None = None,
+        *,
+        states: Collection[ReceivedState] | None = None,
+        search: str = "",
+        sender: str | None = None,
+    ) -> list[ReceivedShare]:
+        """Every Share, or one recipient's, the newest first; in those states, with `search` in its
+        folder or sender, from that sender."""
+        query = _received(recipient, states, search)
+        if sender is not None:
+            query = query.where(received_shares.c.sender == sender)
+        return [self._share(row) for row in connection.execute(query)]
+
+    def part(
+        self,
+        connection: Connection,
+        turn: Turn,
+        recipient: str,
+        *,
+        states: Collection[ReceivedState],
+        groups: Collection[str],
+        now: int,
+        hidden: bool | None = None,
+        search: str = "",
+    ) -> Part[ReceivedShare]:
+        """A part of one recipient's Shares, the newest first, without those that have expired and
+        those of a group that is not among theirs."""
+        table = received_shares.c
+        query = _received(recipient, states, search).where(
+            or_(table.expiration_at.is_(None), table.expiration_at > now),
+            or_(table.group == "", table.group.in_(groups)),
         )
-        if recipient is not None:
-            query = query.where(received_shares.c.recipient == recipient)
+        if hidden is not None:
+            query = query.where(table.hidden.is_(hidden))
+        return part_of(connection, query, turn, self._share)
+
+    def since(
+        self,
+        connection: Connection,
+        recipient: str,
+        *,
+        states: Collection[ReceivedState],
+        parties: Collection[str],
+        at: int,
+        most: int,
+    ) -> list[ReceivedShare]:
+        """What some Parties have shared with somebody since then, the newest first."""
+        table = received_shares.c
+        query = (
+            _received(recipient, states, "")
+            .where(table.received_at >= at)
+            .where(or_(table.owner.in_(parties), table.sender.in_(parties)))
+            .limit(most)
+        )
         return [self._share(row) for row in connection.execute(query)]
 
     def move(
@@ -421,18 +502,6 @@ class ReceivedShares:
         )
         return [self._share(row) for row in connection.execute(query)]
 
-    def _free_folder(self, connection: Connection, recipient: str, wanted: str) -> str:
-        query = select(received_shares.c.folder).where(received_shares.c.recipient == recipient)
-        # Clients on case-insensitive systems must be able to tell the folders apart.
-        taken = {folder.casefold() for folder in connection.execute(query).scalars()}
-        stem, dot, ending = wanted.rpartition(".")
-        stem, ending = (stem, dot + ending) if stem else (wanted, "")
-        folder, number = wanted, 1
-        while folder.casefold() in taken:
-            number += 1
-            folder = f"{stem} ({number}){ending}"
-        return folder
-
     def _share(self, row: Row[Any]) -> ReceivedShare:
         return ReceivedShare(
             id=row.id,
@@ -462,6 +531,57 @@ class ReceivedShares:
             misses=row.misses,
             ended_at=row.ended_at,
         )
+
+
+def _sent(
+    owner: str | None, states: Collection[SentState] | None, search: str
+) -> Select[tuple[Any, ...]]:
+    table = sent_shares.c
+    query = select(sent_shares).order_by(table.created_at.desc(), table.provider_id)
+    if owner is not None:
+        query = query.where(table.owner == owner)
+    if states is not None:
+        query = query.where(table.state.in_(states))
+    return query.where(holds(table.found_by, search)) if search else query
+
+
+def _received(
+    recipient: str | None, states: Collection[ReceivedState] | None, search: str
+) -> Select[tuple[Any, ...]]:
+    table = received_shares.c
+    query = select(received_shares).order_by(table.received_at.desc(), table.id)
+    if recipient is not None:
+        query = query.where(table.recipient == recipient)
+    if states is not None:
+        query = query.where(table.state.in_(states))
+    return query.where(holds(table.found_by, search)) if search else query
+
+
+def _free_folder(connection: Connection, recipient: str, wanted: str) -> str:
+    """A name that no client takes for another one of the recipient's, on whatever system.
+
+    Numbers are tried in doubling steps and then halved between, so that the ten thousandth of a
+    name asks the index two dozen times.
+    """
+    stem, dot, ending = wanted.rpartition(".")
+    stem, ending = (stem, dot + ending) if stem else (wanted, "")
+
+    def called(number: int) -> str:
+        return wanted if number == 1 else f"{stem} ({number}){ending}"
+
+    def taken(number: int) -> bool:
+        table = received_shares.c
+        same = (table.recipient == recipient, table.folder_key == folded(called(number)))
+        return connection.execute(select(table.id).where(*same).limit(1)).first() is not None
+
+    free = 1
+    while taken(free):
+        free *= 2
+    before = free // 2  # is taken, or 0
+    while free - before > 1:
+        between = (before + free) // 2
+        before, free = (between, free) if taken(between) else (before, between)
+    return called(free)
 
 
 def _spell(permissions: frozenset[Permission]) -> str:

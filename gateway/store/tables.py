@@ -63,6 +63,7 @@ sent_shares = Table(
     Column("must_use_mfa", Boolean, nullable=False, server_default=false()),
     Column("share_type", String, nullable=False, server_default="user"),
     Column("ended_at", Integer),
+    Column("found_by", Text, nullable=False, server_default=""),
     Index("sent_shares_by_owner", "owner", "created_at"),
     Index("sent_shares_by_end", "ended_at"),
     Index("sent_shares_by_expiration", "expiration_at"),
@@ -112,9 +113,12 @@ received_shares = Table(
     Column("group", String, nullable=False, server_default=""),
     Column("ended_at", Integer),
     Column("misses", Integer, nullable=False, server_default="0"),
+    Column("found_by", Text, nullable=False, server_default=""),
+    Column("folder_key", String, nullable=False, server_default=""),
     UniqueConstraint("sending_server", "provider_id", "recipient"),
     UniqueConstraint("recipient", "folder"),
     Index("received_shares_by_recipient", "recipient", "received_at"),
+    Index("received_shares_by_folder_key", "recipient", "folder_key"),
     Index("received_shares_by_check", "checked_at", "received_at"),
     Index("received_shares_by_end", "ended_at"),
     Index("received_shares_by_expiration", "expiration_at"),
@@ -178,6 +182,7 @@ contacts = Table(
     Column("added_at", Integer, nullable=False),
     Column("trusted", Boolean, nullable=False, server_default=false()),
     Column("removed_at", Integer),
+    Column("found_by", Text, nullable=False, server_default=""),
     UniqueConstraint("user", "provider", "user_id"),
 )
 

@@ -10,6 +10,7 @@ count for nothing here, so no other site can make a browser act.
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -32,11 +33,15 @@ from gateway.sharing.receiving import Receiving
 from gateway.sharing.recipients import Recipients
 from gateway.sharing.requests import Requests
 from gateway.sharing.sending import Offer, Sending
+from gateway.store.parts import Part, Turn
 from gateway.web import records
 from gateway.web.requests import json_response, read_body
 
 _MOST_BYTES = 64 * 1024
 _READ_SECONDS = 30
+_MOST = 1000
+"""How much of a list is answered at once."""
+_LONGEST_SEARCH = 200
 _ID = {"type": "string", "minLength": 1, "maxLength": 255}
 
 
@@ -123,7 +128,8 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One row. `takes` is the model of its body, `asks` its query parameters by name."""
+    """One row. `takes` is the model of its body, `asks` the query parameters that it needs and
+    `parts` those that it may have, by name; with `parts` it answers a Part."""
 
     method: str
     path: str
@@ -134,6 +140,7 @@ class Operation:
     asks: tuple[str, ...] = ()
     status: int = 200
     many: bool = False
+    parts: tuple[str, ...] = ()
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -204,9 +211,27 @@ class Api:
         user = await self._whoever(request)
         self._rates.count("user", user.name)
         call = Call(user, values, _asked(request, operation), await _body(request, operation))
-        response = json_response(await operation.do(call), operation.status)
+        said = await operation.do(call)
+        if isinstance(said, Part):
+            # Beyond the last part there is nothing, so that whoever counts up comes to an end.
+            response = json_response(said.items if _turn(call).number <= said.last else [])
+            response.headers.update(self._around(operation, call, said))
+        else:
+            response = json_response(said, operation.status)
         response.headers["Cache-Control"] = "no-store"
         return response
+
+    def _around(self, operation: Operation, call: Call, part: Part[Any]) -> dict[str, str]:
+        """How many there are in all, and where the parts before and after are (RFC 8288)."""
+        near = {"prev": part.number - 1, "next": part.number + 1}
+        links = [
+            f"<{self._server}{operation.path}?{urlencode({**call.query, 'page': number})}>;"
+            f' rel="{name}"'
+            for name, number in near.items()
+            if 1 <= number <= part.last
+        ]
+        found = {"X-Total-Count": str(part.found)}
+        return found | ({"Link": ", ".join(links)} if links else {})
 
     def document(self) -> dict[str, object]:
         """The OpenAPI 3.1 document of the table."""
@@ -241,7 +266,8 @@ def _shares(
     recipients: Recipients,
 ) -> tuple[Operation, ...]:
     async def every(call: Call) -> object:
-        return [records.sent(one) for one in await sending.all(call.name)]
+        part = await sending.part(_turn(call), call.name, search=call.query.get("q", ""))
+        return part.made(records.sent)
 
     async def one(call: Call) -> object:
         share = await sending.by_id(call.path["id"], owner=call.name)
@@ -280,7 +306,7 @@ def _shares(
         return records.recipient(seen)
 
     return (
-        Operation("GET", "/shares", "listShares", "What you share.", every, many=True),
+        _list("/shares", "listShares", "What you share.", every, "q"),
         Operation(
             "POST", "/shares", "createShare", "Share something.", create, NewShare, status=201
         ),
@@ -311,7 +337,8 @@ def _shares(
 
 def _received(receiving: Receiving) -> tuple[Operation, ...]:
     async def every(call: Call) -> object:
-        return [records.received(one) for one in await receiving.inbox(call.name)]
+        part = await receiving.part(_turn(call), call.name, search=call.query.get("q", ""))
+        return part.made(records.received)
 
     async def one(call: Call) -> object:
         return records.received(await receiving.by_id(call.path["id"], recipient=call.name))
@@ -331,7 +358,7 @@ def _received(receiving: Receiving) -> tuple[Operation, ...]:
         return records.received(share)
 
     return (
-        Operation("GET", "/received", "listReceived", "What is shared with you.", every, many=True),
+        _list("/received", "listReceived", "What is shared with you.", every, "q"),
         Operation("GET", "/received/{id}", "showReceived", "One share with you.", one),
         Operation("POST", "/received/{id}/accept", "acceptReceived", "Accept it.", accept),
         Operation("POST", "/received/{id}/decline", "declineReceived", "Decline it.", decline),
@@ -342,7 +369,8 @@ def _received(receiving: Receiving) -> tuple[Operation, ...]:
 
 def _contacts(contacts: Contacts) -> tuple[Operation, ...]:
     async def every(call: Call) -> object:
-        return [records.contact(one) for one in await contacts.all(call.name)]
+        part = await contacts.part(_turn(call), call.name, call.query.get("q", ""))
+        return part.made(records.contact)
 
     async def add(call: Call) -> object:
         made = await contacts.add(call.name, call.body.address, name=call.body.name)
@@ -352,7 +380,7 @@ def _contacts(contacts: Contacts) -> tuple[Operation, ...]:
         return records.contact(await contacts.remove(call.path["id"], user=call.name))
 
     return (
-        Operation("GET", "/contacts", "listContacts", "Whom you know.", every, many=True),
+        _list("/contacts", "listContacts", "Whom you know.", every, "q"),
         Operation("POST", "/contacts", "addContact", "Add somebody.", add, NewContact, status=201),
         Operation("DELETE", "/contacts/{id}", "removeContact", "Forget somebody.", remove),
     )
@@ -377,7 +405,7 @@ def _invites(inviting: Inviting) -> tuple[Operation, ...]:
         return records.invite(one, inviting.string_of(one), inviting.link_of(one))
 
     async def every(call: Call) -> object:
-        return [told(one) for one in await inviting.all(call.name)]
+        return (await inviting.part(_turn(call), call.name)).made(told)
 
     async def create(call: Call) -> object:
         made = await inviting.create_invite(
@@ -393,7 +421,7 @@ def _invites(inviting: Inviting) -> tuple[Operation, ...]:
         return records.contact(met)
 
     return (
-        Operation("GET", "/invites", "listInvites", "Your invites.", every, many=True),
+        _list("/invites", "listInvites", "Your invites.", every),
         Operation(
             "POST", "/invites", "createInvite", "Make an invite.", create, NewInvite, status=201
         ),
@@ -412,7 +440,7 @@ def _invites(inviting: Inviting) -> tuple[Operation, ...]:
 
 def _requests(requests: Requests, asking: Asking) -> tuple[Operation, ...]:
     async def every(call: Call) -> object:
-        return [records.request(one) for one in await requests.all(call.name)]
+        return (await requests.part(_turn(call), call.name)).made(records.request)
 
     async def one(call: Call) -> object:
         return records.request(await requests.by_id(call.path["id"], owner=call.name))
@@ -430,26 +458,17 @@ def _requests(requests: Requests, asking: Asking) -> tuple[Operation, ...]:
         return records.request(await requests.decline(call.path["id"], owner=call.name))
 
     async def every_sent(call: Call) -> object:
-        return [records.sent_request(one) for one in await asking.all(call.name)]
+        return (await asking.part(_turn(call), call.name)).made(records.sent_request)
 
     async def ask(call: Call) -> object:
         return records.sent_request(await asking.send(call.name, call.body.owner, call.body.share))
 
     return (
-        Operation(
-            "GET", "/requests", "listRequests", "What you were asked to share.", every, many=True
-        ),
+        _list("/requests", "listRequests", "What you were asked to share.", every),
         Operation("GET", "/requests/{id}", "showRequest", "One request to you.", one),
         Operation("POST", "/requests/{id}/agree", "agreeToRequest", "Share it.", agree, Agreement),
         Operation("POST", "/requests/{id}/decline", "declineRequest", "Do not share.", decline),
-        Operation(
-            "GET",
-            "/sent-requests",
-            "listSentRequests",
-            "What you asked others to share.",
-            every_sent,
-            many=True,
-        ),
+        _list("/sent-requests", "listSentRequests", "What you asked others to share.", every_sent),
         Operation(
             "POST",
             "/sent-requests",
@@ -460,6 +479,32 @@ def _requests(requests: Requests, asking: Asking) -> tuple[Operation, ...]:
             status=201,
         ),
     )
+
+
+def _list(
+    path: str,
+    name: str,
+    summary: str,
+    do: Callable[[Call], Awaitable[object]],
+    *more: str,
+) -> Operation:
+    """An operation that answers a part of a list, the newest or first by name in front."""
+    return Operation("GET", path, name, summary, do, many=True, parts=("page", "size", *more))
+
+
+def _turn(call: Call) -> Turn:
+    """The part that is asked for. Raises Malformed."""
+    number, size = (_number(call, name, most) for name, most in (("page", 10**9), ("size", _MOST)))
+    return Turn(number or 1, size or _MOST)
+
+
+def _number(call: Call, name: str, most: int) -> int | None:
+    text = call.query.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 11 and 1 <= int(text) <= most):
+        raise _fault(name, f"is a number from 1 to {most}")
+    return int(text)
 
 
 def _permissions(words: list[str]) -> frozenset[Permission]:
@@ -486,14 +531,17 @@ def _offer(call: Call) -> Offer:
 def _asked(request: web.BaseRequest, operation: Operation) -> dict[str, str]:
     """The query parameters of an operation, each once; Malformed for others."""
     given = request.query
-    if set(given) - set(operation.asks) or len(given) != len(set(given)):
+    known = {*operation.asks, *operation.parts}
+    if set(given) - known or len(given) != len(set(given)):
         raise Malformed("the address has parameters that this operation does not know")
     missing = [name for name in operation.asks if not given.get(name)]
     if missing:
         raise Malformed(
             "a parameter is missing", fields=tuple((one, "is needed") for one in missing)
         )
-    return {name: given[name] for name in operation.asks}
+    if len(given.get("q", "")) > _LONGEST_SEARCH:
+        raise _fault("q", f"may have {_LONGEST_SEARCH} characters")
+    return dict(given)
 
 
 async def _body(request: web.BaseRequest, operation: Operation) -> Taken | None:
@@ -514,6 +562,15 @@ def _fault(name: str, message: str) -> Malformed:
     return Malformed("the request is not valid", fields=((name, message),))
 
 
+_PART: dict[str, dict[str, object]] = {
+    "page": {"type": "integer", "minimum": 1, "default": 1},
+    "size": {"type": "integer", "minimum": 1, "maximum": _MOST, "default": _MOST},
+    "q": {"type": "string", "maxLength": _LONGEST_SEARCH},
+}
+_HEADERS: dict[str, object] = {
+    "X-Total-Count": {"description": "How many there are.", "schema": {"type": "integer"}},
+    "Link": {"description": "The parts before and after (RFC 8288).", "schema": {"type": "string"}},
+}
 _ERROR = {
     "type": "object",
     "required": ["message", "code", "request"],
@@ -542,10 +599,14 @@ def _described(one: Operation) -> dict[str, object]:
     parameters += [
         {"name": name, "in": "query", "required": True, "schema": _ID} for name in one.asks
     ]
+    parameters += [
+        {"name": name, "in": "query", "required": False, "schema": _PART[name]}
+        for name in one.parts
+    ]
     answer: dict[str, object] = (
         {"type": "array", "items": {"type": "object"}} if one.many else {"type": "object"}
     )
-    described: dict[str, object] = {
+    described: dict[str, Any] = {
         "operationId": one.name,
         "summary": one.summary,
         "parameters": parameters,
@@ -560,6 +621,8 @@ def _described(one: Operation) -> dict[str, object]:
             },
         },
     }
+    if one.parts:
+        described["responses"][str(one.status)]["headers"] = _HEADERS
     if one.takes:
         schema = {"$ref": f"#/components/schemas/{one.takes.__name__}"}
         described["requestBody"] = {

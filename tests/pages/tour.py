@@ -3,14 +3,26 @@
 Whoever adds a page adds it here: `test_every_page_is_on_the_tour` fails until then.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gateway.app import Gateway
+from gateway.model import (
+    Authority,
+    Contact,
+    ContactSource,
+    ReceivedState,
+    Request,
+    RequestState,
+    SentInvite,
+    SentRequest,
+    SentRequestState,
+)
 from gateway.ocm.invites import parse_invite
 from gateway.providers.registry import Standing
 from gateway.sharing.sending import Offer
+from gateway.store import asking, contacts, requests
 from tests.servers import Storage
 
 NORTH: dict[str, Any] = {
@@ -93,6 +105,35 @@ async def furnish(north: Gateway, south: Gateway) -> tuple[Stop, ...]:
         Stop("accept-invite", "alice", _dialog(theirs.token, south)),
         *(Stop(name, "operator", path) for name, path in await _operator(north, south)),
     )
+
+
+async def crowd(north: Gateway, many: int) -> None:
+    """Alice has so many more shares in both directions, contacts, requests and invites."""
+    state, far = north.state, Authority("far.example")
+
+    def add(connection: Any) -> None:
+        a_share = state.sent.all(connection, "alice")[0]
+        received = state.received.all(connection, "alice")[0]
+        for number in range(many):
+            at, name = 1_700_000_000 + number, f"{number:05}"
+            sent = replace(a_share, provider_id=f"s{name}", shared_secret=f"s{name}")
+            share_with = f"person-{name}@{far}"
+            sent = replace(sent, created_at=at, resource=("crowd", name), share_with=share_with)
+            state.sent.add(connection, sent)
+            mine = replace(received, id=f"r{name}", provider_id=f"r{name}", received_at=at)
+            mine = replace(mine, folder=f"crowd-{name}", state=ReceivedState.ACCEPTED)
+            state.received.add(connection, mine)
+            known = f"Person {name}", "", ContactSource.INVITE, at
+            contacts.put(connection, Contact(f"c{name}", "alice", f"person-{name}", far, *known))
+            path = ("crowd", name)
+            asked = Request(f"q{name}", "alice", share_with, far, path, sent.provider_id, at)
+            decided = RequestState.OPEN if number < 100 else RequestState.DECLINED
+            requests.add(connection, replace(asked, state=decided))
+            sent_request = SentRequest(f"a{name}", "alice", share_with, far, name, at)
+            asking.add(connection, replace(sent_request, state=SentRequestState.SENT))
+            state.invites.add(connection, SentInvite(f"i{name}", "alice", f"token-{name}", at))
+
+    await state.database.write(add)
 
 
 def _public(link: str, north: Gateway, invite: Any) -> tuple[tuple[str, str, str], ...]:

@@ -208,7 +208,7 @@ async def test_the_terms_are_the_owners_within_those_of_what_is_passed_on(opened
     to = f"galileo@{other.authority}"
     await peer.post(notifications_of(gateway), reshare(peer, share, to))
     [request] = await gateway.requests.all("alice")
-    bounds = await gateway.requests.bounds(request)
+    bounds = (await gateway.requests.bounds([request]))[request.id]
     assert (bounds.permissions, bounds.expiration_at) == ({Permission.READ}, ends_at)
     with pytest.raises(Refused, match="longer"):
         await gateway.requests.agree(request.id, expiration_at=ends_at + 1)

@@ -10,7 +10,7 @@ from gateway.sharing.inviting import Inviting
 from gateway.sharing.messages import qr_address
 from gateway.web.languages import N_
 from gateway.web.pages.dates import end_of_day
-from gateway.web.pages.listing import cut
+from gateway.web.pages.listing import FIRST, search_of, turn_of
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
 
@@ -19,15 +19,15 @@ STATES = {
     InviteState.ACCEPTED: N_("accepted"),
     InviteState.WITHDRAWN: N_("withdrawn"),
 }
+_PAST = tuple(state for state in InviteState if state is not InviteState.OPEN)
 
 
 def contacts(pages: Pages, book: Contacts, inviting: Inviting) -> Routes:
     """/contacts and /invites."""
 
     async def get_contacts(view: View) -> web.StreamResponse:
-        wanted = view.query("q")
-        found = await book.all(view.user.name, search=wanted)
-        part = cut(found, view.query("page"), "", lambda one: one.shown_as)
+        wanted = search_of(view)
+        part = await book.part(turn_of(view), view.user.name, wanted)
         return view.render("contacts.html", part=part, q=wanted)
 
     async def post_contact(view: View) -> web.StreamResponse:
@@ -50,9 +50,8 @@ def contacts(pages: Pages, book: Contacts, inviting: Inviting) -> Routes:
         return view.redirect("/contacts")
 
     async def get_invites(view: View) -> web.StreamResponse:
-        everything = await inviting.all(view.user.name)
-        now = [one for one in everything if one.state is InviteState.OPEN]
-        past = [one for one in everything if one.state is not InviteState.OPEN][:50]
+        now = await inviting.part(turn_of(view), view.user.name, states=(InviteState.OPEN,))
+        past = await inviting.part(FIRST, view.user.name, states=_PAST)
         return view.render("invites.html", now=now, past=past, states=STATES)
 
     async def get_invite(view: View) -> web.StreamResponse:

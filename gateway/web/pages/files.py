@@ -13,7 +13,7 @@ from gateway.sharing.files import Files, Item, Place, below_of
 from gateway.web.bodies import Bodies
 from gateway.web.languages import N_
 from gateway.web.pages.content import send_archive, send_file, shown_as
-from gateway.web.pages.listing import crumbs, part_of, path_of, query_of
+from gateway.web.pages.listing import crumbs, part_of, path_of, query_of, search_of
 from gateway.web.routes import Routes
 from gateway.web.uploads import upload_of
 from gateway.web.views import Page, Pages, View
@@ -63,8 +63,8 @@ class Tree:
         if not item.folder:
             shown = shown_as(item.name, item.content_type)
             return self._show(view, "file.html", place, item, shown=shown)
-        part = part_of(items, view.query("page"), view.query("q"))
-        return self._show(view, "folder.html", place, item, part=part, q=view.query("q"))
+        part = part_of(view, items)
+        return self._show(view, "folder.html", place, item, part=part, q=search_of(view))
 
     async def post_change(self, view: View) -> web.StreamResponse:
         """Make a folder, rename or delete."""
@@ -82,7 +82,7 @@ class Tree:
         place = await self.find(view, path)
         kind = ""
         if view.query("show"):
-            item, _ = await self.store.list(place)
+            item = await self.store.look(place)
             kind = shown_as(item.name, item.content_type)
         with self._watched(view, place):
             return await send_file(view, self.store, place, self.bodies, content_type=kind)

@@ -1,31 +1,22 @@
 """What pages that show folders have in common: paths in addresses, crumbs, parts of long lists."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from gateway.dav.target import check_name
 from gateway.errors import Malformed
 from gateway.sharing.files import Item
+from gateway.store.parts import Part, Turn, cut, folded
+from gateway.web.views import View
 
 PAGE_SIZE = 200
 CARDS = 50
 """How many lines of a folder, or cards of anything else, are one part."""
+FIRST = Turn(1, CARDS)
+OFFERED = Turn(1, 500)
+"""Contacts that a field completes; any other is typed."""
 _DEEPEST = 100
-
-
-Thing = TypeVar("Thing")
-
-
-@dataclass(frozen=True, slots=True)
-class Part(Generic[Thing]):
-    """One part of a long list. `number` counts from 1; `found` is how many there are in all."""
-
-    items: Sequence[Thing]
-    number: int
-    last: int
-    found: int
+_LONGEST_SEARCH = 200
 
 
 def path_of(text: str) -> tuple[str, ...]:
@@ -48,21 +39,20 @@ def crumbs(path: tuple[str, ...]) -> list[tuple[str, str]]:
     return [(path[at], query_of(path[: at + 1])) for at in range(len(path))]
 
 
-def part_of(items: Sequence[Item], number: str, wanted: str) -> Part[Item]:
-    """The part of that number of the items whose names hold `wanted`, in any case."""
-    return cut(items, number, wanted, lambda item: item.name, PAGE_SIZE)
+def turn_of(view: View, size: int = CARDS) -> Turn:
+    """Which part of the list the address asks for."""
+    number = view.query("page")
+    at = int(number[:9]) if number.isascii() and number.isdigit() else 1
+    return Turn(at, size)
 
 
-def cut(
-    things: Sequence[Thing],
-    number: str,
-    wanted: str,
-    called: Callable[[Thing], str],
-    size: int = CARDS,
-) -> Part[Thing]:
-    """The part of that number of what is called something that holds `wanted`, in any case."""
-    if wanted:
-        things = [one for one in things if wanted.casefold() in called(one).casefold()]
-    last = max(1, -(-len(things) // size))
-    at = min(max(int(number[:9]), 1), last) if number.isascii() and number.isdigit() else 1
-    return Part(things[(at - 1) * size : at * size], at, last, len(things))
+def search_of(view: View) -> str:
+    """What the address looks for; what is too long finds nothing anyway."""
+    return view.query("q").strip()[:_LONGEST_SEARCH]
+
+
+def part_of(view: View, items: Sequence[Item]) -> Part[Item]:
+    """The part that the address asks for of the items whose names hold what it looks for."""
+    if wanted := folded(search_of(view)):
+        items = [one for one in items if wanted in folded(one.name)]
+    return cut(items, turn_of(view, PAGE_SIZE))

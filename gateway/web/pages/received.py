@@ -2,17 +2,20 @@
 
 from aiohttp import web
 
-from gateway.errors import GatewayError, Malformed, NotFound
-from gateway.model import ReceivedShare, ReceivedState
+from gateway.errors import GatewayError, Malformed
+from gateway.model import ReceivedState
 from gateway.sharing.files import Files, Place
 from gateway.sharing.receiving import Receiving
 from gateway.sharing.visiting import Visiting
 from gateway.web.bodies import Bodies
 from gateway.web.languages import N_
 from gateway.web.pages.files import Tree
-from gateway.web.pages.listing import CARDS, cut
+from gateway.web.pages.listing import FIRST, search_of, turn_of
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
+
+_NEW = (ReceivedState.PENDING,)
+_TAKEN = tuple(state for state in ReceivedState if state.taken)
 
 
 def received(
@@ -28,22 +31,11 @@ def received(
     everything that was accepted."""
 
     async def get_received(view: View) -> web.StreamResponse:
-        everything = await receiving.inbox(view.user.name)
-        shown = [one for one in everything if not one.hidden]
-        return view.render(
-            "received.html",
-            new=[one for one in shown if one.state is ReceivedState.PENDING],
-            most=CARDS,
-            mine=cut(
-                [one for one in shown if one.taken],
-                view.query("page"),
-                view.query("q"),
-                lambda one: f"{one.folder} {one.sender_display_name} {one.sender}",
-            ),
-            q=view.query("q"),
-            hidden=[one for one in everything if one.hidden][:CARDS],
-            tree=tree,
-        )
+        name, wanted = view.user.name, search_of(view)
+        new = await receiving.part(FIRST, name, states=_NEW, hidden=False)
+        mine = await receiving.part(turn_of(view), name, states=_TAKEN, hidden=False, search=wanted)
+        hidden = await receiving.part(FIRST, name, hidden=True)
+        return view.render("received.html", new=new, mine=mine, q=wanted, hidden=hidden, tree=tree)
 
     async def post_received(view: View) -> web.StreamResponse:
         name, one = view.user.name, view.field("id")
@@ -78,15 +70,8 @@ def received(
         return view.render("received_share.html", one=share, tree=tree)
 
     async def find(view: View, path: tuple[str, ...]) -> Place:
-        share = await _accepted(view)
+        share = await visiting.by_id(view.user, view.query("share") or view.field("share"))
         return await files.received(view.user, share.folder, path)
-
-    async def _accepted(view: View) -> ReceivedShare:
-        wanted = view.query("share") or view.field("share")
-        for share in await visiting.tree(view.user):
-            if share.id == wanted:
-                return share
-        raise NotFound("there is no such share among those you accepted")
 
     return pages.routes(
         Page(

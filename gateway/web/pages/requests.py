@@ -21,9 +21,10 @@ from gateway.sharing.contacts import Contacts
 from gateway.sharing.outbox import Outbox
 from gateway.sharing.receiving import Receiving
 from gateway.sharing.requests import Bounds, Requests
+from gateway.store.parts import Part, Turn
 from gateway.web.languages import N_
 from gateway.web.pages.dates import date_of, end_of_day
-from gateway.web.pages.listing import query_of
+from gateway.web.pages.listing import OFFERED, query_of, turn_of
 from gateway.web.pages.share import rights_of
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
@@ -38,7 +39,9 @@ SENT_STATES = {
     SentRequestState.SENT: N_("asked"),
     SentRequestState.REFUSED: N_("refused"),
 }
-_MOST_PAST = 100
+_PAST = tuple(state for state in RequestState if state is not RequestState.OPEN)
+_LATEST = Turn(1, 100)
+_MOST_CAME = 500
 _FIELDS = ("id", "rights", "until", "more", "owner", "share")
 _BLANK = dict.fromkeys(_FIELDS, "")
 
@@ -72,31 +75,33 @@ def requests(
 ) -> Routes:
     """/requests: the inbox, and what one asked for; /requests/ask: asking."""
 
-    async def asked(request: Request, known: dict[str, Contact]) -> _Asked:
-        bounds = await inbox.bounds(request)
-        until = date_of(bounds.expiration_at)
-        return _Asked(request, known.get(request.share_with), bounds, until)
+    async def asked(view: View) -> Part[_Asked]:
+        part = await inbox.part(turn_of(view), view.user.name, states=(RequestState.OPEN,))
+        known = await contacts.known_as(view.user.name, {one.share_with for one in part.items})
+        bounds = await inbox.bounds(part.items)
+
+        def make(one: Request) -> _Asked:
+            until = date_of(bounds[one.id].expiration_at)
+            return _Asked(one, known.get(one.share_with), bounds[one.id], until)
+
+        return part.made(make)
 
     async def mine(user: str) -> list[_Mine]:
-        shares = await receiving.inbox(user)
-        found = []
-        for one in (await asking.all(user))[:_MOST_PAST]:
-            pending = one.state is SentRequestState.PENDING
-            taken = one.state is SentRequestState.SENT
-            waiting = await outbox.about(one.id) if pending else []
-            found.append(_Mine(one, waiting, came(one, shares) if taken else []))
-        return found
+        requests = (await asking.part(_LATEST, user)).items
+        sent = [one for one in requests if one.state is SentRequestState.SENT]
+        pending = {one.id for one in requests if one.state is SentRequestState.PENDING}
+        waiting = await outbox.about_all(pending)
+        first = min((one.created_at for one in sent), default=0)
+        shares = await receiving.since(user, {one.owner for one in sent}, first, most=_MOST_CAME)
+        return [_Mine(one, waiting.get(one.id, []), came(one, shares)) for one in requests]
 
     async def shown(view: View, status: int = 200, **more: object) -> web.StreamResponse:
         name = view.user.name
-        known = {one.address: one for one in await contacts.all(name)}
-        everything = await inbox.all(name)
-        waits = [one for one in everything if one.state is RequestState.OPEN]
         values = {
-            "now": [await asked(one, known) for one in waits],
-            "past": [one for one in everything if one.state is not RequestState.OPEN][:_MOST_PAST],
+            "now": await asked(view),
+            "past": await inbox.part(_LATEST, name, states=_PAST),
             "mine": await mine(name),
-            "contacts": list(known.values()),
+            "contacts": (await contacts.part(OFFERED, name)).items,
             "states": STATES,
             "sent_states": SENT_STATES,
             "query_of": query_of,

@@ -10,9 +10,10 @@ from gateway.sharing.accesses import Accesses
 from gateway.sharing.changing import CHANGEABLE
 from gateway.sharing.outbox import Outbox
 from gateway.sharing.sending import Sending
+from gateway.store.parts import Turn
 from gateway.web.languages import N_
 from gateway.web.pages.dates import date_of
-from gateway.web.pages.listing import cut
+from gateway.web.pages.listing import search_of, turn_of
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
 
@@ -26,7 +27,9 @@ STATES = {
     SentState.EXPIRED: N_("expired"),
     SentState.HELD: N_("waits for approval"),
 }
-
+_NOW = tuple(state for state in SentState if state.lasts)
+_PAST = tuple(state for state in SentState if not state.lasts)
+_MOST_PAST = 100
 
 KINDS = {
     AccessKind.LOOK: N_("looked at it"),
@@ -39,18 +42,11 @@ def sent(pages: Pages, sending: Sending, outbox: Outbox, accesses: Accesses) -> 
     """/sent: the list, and /sent/share: one share."""
 
     async def get_sent(view: View) -> web.StreamResponse:
-        everything = await sending.all(view.user.name)
-        now = cut(
-            [one for one in everything if one.state.lasts],
-            view.query("page"),
-            view.query("q"),
-            lambda one: f"{one.name} {one.share_with}",
-        )
-        past = [one for one in everything if not one.state.lasts][:100]
+        name, wanted = view.user.name, search_of(view)
+        now = await sending.part(turn_of(view), name, states=_NOW, search=wanted)
+        past = await sending.part(Turn(1, _MOST_PAST), name, states=_PAST)
         latest = await accesses.latest([one.provider_id for one in now.items])
-        return view.render(
-            "sent.html", now=now, past=past, states=STATES, latest=latest, q=view.query("q")
-        )
+        return view.render("sent.html", now=now, past=past, states=STATES, latest=latest, q=wanted)
 
     async def get_share(view: View) -> web.StreamResponse:
         one = await sending.by_id(view.query("id"), owner=view.user.name)

@@ -5,20 +5,18 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from gateway.errors import GatewayError, Malformed
-from gateway.model import Permission, SentShare, SentState, ShareType
+from gateway.model import Permission, SentState, ShareType
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.files import Files
 from gateway.sharing.recipients import Recipients
 from gateway.sharing.sending import Offer, Sending
 from gateway.web.pages.dates import end_of_day
-from gateway.web.pages.listing import path_of, query_of
+from gateway.web.pages.listing import OFFERED, path_of, query_of
 from gateway.web.pages.sent import STATES
 from gateway.web.requests import json_response
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
 
-_MOST_OFFERED = 500
-"""Contacts that the field completes; any other is typed."""
 _FIELDS = ("with", "group", "rights", "until", "note", "more", "mfa", "exchange")
 _RIGHTS = {
     "view": frozenset({Permission.READ}),
@@ -31,19 +29,15 @@ def share(
 ) -> Routes:
     """/share: the dialog for one file or folder, and who has it already."""
 
-    async def shared(view: View, path: tuple[str, ...]) -> list[SentShare]:
-        everything = await sending.all(view.user.name)
-        return [one for one in everything if one.resource == path and one.state.opens]
-
     async def dialog(view: View, status: int = 200, **more: object) -> web.StreamResponse:
         path = path_of(view.query("path") or view.field("path"))
-        item, _ = await files.list(files.own(view.user, path))
+        item = await files.look(files.own(view.user, path))
         values = {
             "path": path,
             "query_of": query_of,
             "item": item,
-            "contacts": (await contacts.all(view.user.name))[:_MOST_OFFERED],
-            "shared": await shared(view, path),
+            "contacts": (await contacts.part(OFFERED, view.user.name)).items,
+            "shared": await sending.of(view.user.name, path),
             "states": STATES,
             "today": datetime.now(UTC).date().isoformat(),
             "seen": None,
