@@ -86,6 +86,8 @@ from gateway.web.bodies import Bodies
 from gateway.web.federation import Federation
 from gateway.web.front import Desk, Front, Shift
 from gateway.web.lane import Lane
+from gateway.web.languages import languages
+from gateway.web.letters import Letters
 from gateway.web.listener import Listener
 from gateway.web.login import Login
 from gateway.web.management import management_app
@@ -420,7 +422,8 @@ def _joined(
     accesses = Accesses(state.database, state.sent, clock, keep=settings.sharing.access_log_lines)
     mail = Mail(settings.mail)
     pages = f"{ours.origin}{settings.pages_path}"
-    newsroom = Newsroom(settings.news, ours, state, parties, mail, anywhere, clock, pages=pages)
+    letters = Letters(languages(settings.pages), ours.provider, pages)
+    newsroom = Newsroom(settings.news, ours, state, parties, mail, anywhere, clock, letters)
     sending = Sending(ours, state, others, storage, access, outbox, newsroom, clock)
     admission = Admission(ours, state, others, newsroom)
     receiving = Receiving(ours, state, others, parties, admission, outbox, newsroom, clock)
@@ -465,7 +468,7 @@ def _joined(
         contacts=contacts_,
         recipients=Recipients(ours, state, others),
         leaving=leaving,
-        requests=Requests(ours, state, others, parties, storage, sending, clock),
+        requests=Requests(ours, state, others, parties, storage, sending, newsroom, clock),
         asking=Asking(ours, state, others, parties, outbox, clock),
         changing=Changing(ours, state, others, sending, outbox, clock),
         links=Links(
@@ -647,6 +650,7 @@ def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
             gateway.parties,
             rates,
             Trail(gateway.audit, ours),
+            gateway.newsroom,
             _oidc(gateway, pages),
         ).routes()
     )

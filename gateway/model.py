@@ -256,6 +256,7 @@ class NewsKind(StrEnum):
     SHARE_ACCEPTED = "share-accepted"
     SHARE_DECLINED = "share-declined"
     INVITE_ACCEPTED = "invite-accepted"
+    REQUEST_RECEIVED = "request-received"
 
 
 class NewsWay(StrEnum):
@@ -269,8 +270,8 @@ class NewsWay(StrEnum):
 class News:
     """Something that `user` is still to be told, in one way.
 
-    `who` did it, an OCM Address; `what` is the name of the Resource, "" for an invite; `about` is
-    the id of the share or invite.
+    `who` did it, an OCM Address, or is to have what is asked for; `what` is the name of the
+    Resource, "" for an invite; `about` is the id of the share, invite or request.
     """
 
     id: str
@@ -283,6 +284,15 @@ class News:
     at: int
     next_attempt_at: int
     attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How somebody wants to be told: by mail or not, and in which language, "" if they never
+    said."""
+
+    by_mail: bool = True
+    language: str = ""
 
 
 class Errand(StrEnum):

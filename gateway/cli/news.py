@@ -6,7 +6,7 @@ import typer
 
 from gateway.app import Gateway
 from gateway.cli.console import ConfigOption, JsonOption, run, show
-from gateway.model import News
+from gateway.model import News, Wishes
 from gateway.web.records import moment, news
 
 commands = typer.Typer(help="What people here are told, by mail and webhook.", no_args_is_help=True)
@@ -33,20 +33,24 @@ def mail(
     on: Annotated[
         bool | None, typer.Option("--on/--off", help="Mail them, or no longer; else only show it.")
     ] = None,
+    language: Annotated[
+        str | None, typer.Option(help='In which language, such as de; "" for that of this server.')
+    ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show or change whether a user is mailed about shares, answers and accepted invites."""
+    """Show or change whether a user is mailed about shares, answers, invites and requests."""
 
-    async def work(gateway: Gateway) -> bool:
-        if on is not None:
-            await gateway.newsroom.wish(user, by_mail=on)
-        return await gateway.newsroom.wants_mail(user)
+    async def work(gateway: Gateway) -> Wishes:
+        if (on, language) != (None, None):
+            await gateway.newsroom.wish(user, by_mail=on, language=language)
+        return await gateway.newsroom.wishes(user)
 
-    wanted = run(config, work, as_json=as_json)
+    wishes = run(config, work, as_json=as_json)
+    spoken = f", in {wishes.language}" if wishes.language else ""
     show(
-        {"user": user, "byMail": wanted},
-        lambda: [f"{user} is {'' if wanted else 'not '}mailed."],
+        {"user": user, "byMail": wishes.by_mail, "language": wishes.language},
+        lambda: [f"{user} is {'' if wishes.by_mail else 'not '}mailed{spoken}."],
         as_json=as_json,
     )
 

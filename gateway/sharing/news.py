@@ -1,4 +1,5 @@
-"""News for the people here: a new share, an answer to one of theirs, an invite that was accepted.
+"""News for the people here: a new share, an answer to one of theirs, an invite that was accepted,
+somebody who asks them to share.
 
 What is to be told is written down in the transaction in which it happened, and told later: by mail
 where the user's address is known, and by one webhook for everybody. So no share waits for a mail
@@ -14,18 +15,19 @@ import base64
 import hmac
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import Connection
 
 from gateway import config, metrics
-from gateway.errors import GatewayError, ProviderFailed, Unavailable
+from gateway.errors import GatewayError, Malformed, ProviderFailed, Unavailable
 from gateway.logs import event
 from gateway.mail import Letter, Mail
-from gateway.model import News, NewsKind, NewsWay
+from gateway.model import News, NewsKind, NewsWay, Wishes
 from gateway.sharing.ours import Ours
 from gateway.sharing.outbox import PASSING
 from gateway.sharing.parties import Parties
@@ -40,18 +42,17 @@ _FIRST_PAUSE_SECONDS = 30
 _LONGEST_PAUSE_SECONDS = 3600
 _LONGEST = 200
 
-_SENTENCES = {
-    NewsKind.SHARE_RECEIVED: "{who} shares “{what}” with you.",
-    NewsKind.SHARE_ACCEPTED: "{who} accepted “{what}”, which you share.",
-    NewsKind.SHARE_DECLINED: "{who} declined “{what}”, which you share, or left it.",
-    NewsKind.INVITE_ACCEPTED: "{who} accepted your invite, and is among your contacts now.",
-}
-_PLACES = {
-    NewsKind.SHARE_RECEIVED: "/received",
-    NewsKind.SHARE_ACCEPTED: "/sent",
-    NewsKind.SHARE_DECLINED: "/sent",
-    NewsKind.INVITE_ACCEPTED: "/contacts",
-}
+
+class Wording(Protocol):
+    """Who writes news in words; `web/letters.py` does."""
+
+    def speaks(self, language: str) -> bool: ...  # noqa: D102
+
+    def sentence(self, one: News, language: str) -> str: ...  # noqa: D102
+
+    def place(self, one: News) -> str: ...  # noqa: D102
+
+    def letter(self, to: str, told: Sequence[News], language: str) -> Letter: ...  # noqa: D102
 
 
 class Newsroom:
@@ -66,10 +67,8 @@ class Newsroom:
         mail: Mail,
         anywhere: Guarded,
         clock: Callable[[], int],
-        *,
-        pages: str,
+        wording: Wording,
     ) -> None:
-        """`pages` is the address of our pages, without a slash at its end."""
         self._settings = settings
         self._ours = ours
         self._state = state
@@ -77,7 +76,7 @@ class Newsroom:
         self._post = mail
         self._anywhere = anywhere
         self._clock = clock
-        self._pages = pages
+        self._wording = wording
         self._lease = Lease("news", state, clock)
 
     @property
@@ -91,13 +90,29 @@ class Newsroom:
         known = found.email if found else ""
         return known or self._settings.address.replace("{user}", user)
 
-    async def wants_mail(self, user: str) -> bool:
-        """Whether a user wants mail; who never said so does."""
-        return await self._state.database.read(partial(news.by_mail, user=user))
+    async def wishes(self, user: str) -> Wishes:
+        """How a user wants to be told; who never said wants mail."""
+        return await self._state.database.read(partial(news.wishes_of, user=user))
 
-    async def wish(self, user: str, *, by_mail: bool) -> None:
-        """Mail a user, or no longer."""
-        await self._state.database.write(partial(news.wish, user=user, by_mail=by_mail))
+    async def wish(
+        self, user: str, *, by_mail: bool | None = None, language: str | None = None
+    ) -> None:
+        """Mail a user, or no longer; in that language from now on. What is None stays.
+
+        Raises Malformed for a language that the pages do not speak; "" is that for everybody.
+        """
+        if language and not self._wording.speaks(language):
+            raise Malformed(
+                "that language is not spoken here", fields=(("language", "is not spoken here"),)
+            )
+        await self._state.database.write(
+            partial(news.wish, user=user, by_mail=by_mail, language=language)
+        )
+
+    async def meet(self, user: str, language: str) -> None:
+        """Somebody reads pages in that language: tell them in it, unless they said otherwise."""
+        if not (await self.wishes(user)).language:
+            await self._state.database.write(partial(news.meet, user=user, language=language))
 
     def add(
         self, connection: Connection, kind: NewsKind, user: str, who: str, what: str, about: str
@@ -185,32 +200,21 @@ class Newsroom:
 
     async def _mail(self, taken: list[News]) -> None:
         user = taken[0].user
-        if not self.by_mail or not await self.wants_mail(user):
+        wishes = await self.wishes(user)
+        if not self.by_mail or not wishes.by_mail:
             return
         if not (to := await self.address(user)):
             return
-        await self._post.send(self._letter(to, taken))
+        await self._post.send(self._wording.letter(to, taken, wishes.language))
         await self._state.database.write(partial(news.mailed, user=user, now=self._clock()))
-
-    def _letter(self, to: str, taken: list[News]) -> Letter:
-        lines = [_sentence(one) for one in taken]
-        places = dict.fromkeys(f"{self._pages}{_PLACES[one.kind]}" for one in taken)
-        count = f"{len(lines)} things happened at {self._ours.provider}"
-        return Letter(
-            to=to,
-            subject=lines[0].rstrip(".") if len(lines) == 1 else count,
-            text="\n".join(lines)
-            + "\n\nLook here:\n\n"
-            + "\n".join(f"  {place}" for place in places)
-            + f"\n\nTo get no such mail:\n\n  {self._pages}/settings\n",
-        )
 
     async def _call(self, one: News) -> None:
         """One POST, signed as Standard Webhooks has it where there is a secret."""
         url = self._settings.webhook
         if url is None:  # it was configured when this was written down
             return
-        body = json.dumps(self._described(one)).encode()
+        language = (await self.wishes(one.user)).language
+        body = json.dumps(self._described(one, language)).encode()
         sent = {"Content-Type": "application/json", "Webhook-Id": one.id}
         sent["Webhook-Timestamp"] = str(self._clock())
         if self._settings.webhook_secret_file:
@@ -227,7 +231,7 @@ class Newsroom:
             if answer.status >= 300:
                 raise ProviderFailed("the webhook did not take it", detail=f"{answer.status}")
 
-    def _described(self, one: News) -> dict[str, object]:
+    def _described(self, one: News, language: str) -> dict[str, object]:
         return {
             "type": one.kind.value,
             "at": one.at,
@@ -236,13 +240,9 @@ class Newsroom:
             "who": one.who,
             "what": one.what,
             "about": one.about,
-            "text": _sentence(one),
-            "page": f"{self._pages}{_PLACES[one.kind]}",
+            "text": self._wording.sentence(one, language),
+            "page": self._wording.place(one),
         }
-
-
-def _sentence(one: News) -> str:
-    return _SENTENCES[one.kind].format(who=one.who, what=one.what)
 
 
 def _plain(text: str) -> str:

@@ -27,10 +27,11 @@ from gateway.errors import (
 )
 from gateway.httpsig.message import Message
 from gateway.logs import event
-from gateway.model import ContactSource, Permission, Request, RequestState, SentShare
+from gateway.model import ContactSource, NewsKind, Permission, Request, RequestState, SentShare
 from gateway.ocm.address import Address
 from gateway.ocm.requests import ShareRequest
 from gateway.policy.facts import Action
+from gateway.sharing.news import Newsroom
 from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
 from gateway.sharing.parties import Parties
@@ -67,6 +68,7 @@ class Requests:
         parties: Parties,
         storage: Storage,
         sending: Sending,
+        newsroom: Newsroom,
         clock: Callable[[], int],
     ) -> None:
         self._ours = ours
@@ -75,6 +77,7 @@ class Requests:
         self._parties = parties
         self._storage = storage
         self._sending = sending
+        self._newsroom = newsroom
         self._clock = clock
         if ours.takes_requests:
             sending.on_reshare_request(self._reshare_asked)
@@ -162,6 +165,8 @@ class Requests:
             ):
                 raise TooMany("the owner has too many requests to read", retry_after=3600)
             store.add(connection, request)
+            kind, name = NewsKind.REQUEST_RECEIVED, resource[-1] if resource else owner
+            self._newsroom.add(connection, kind, owner, request.share_with, name, request.id)
             return True
 
         if await self._state.database.write(record):

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from gateway.model import News, NewsKind, NewsWay
+from gateway.model import News, NewsKind, NewsWay, Wishes
 from gateway.store.tables import news, wishes
 
 MOST_WAITING = 100
@@ -74,15 +74,26 @@ def all_(connection: Connection) -> list[News]:
     return [_news(row) for row in connection.execute(select(news).order_by(news.c.at))]
 
 
-def by_mail(connection: Connection, user: str) -> bool:
-    """Whether a user wants mail; who never said so does."""
-    said = connection.execute(select(wishes.c.by_mail).where(wishes.c.user == user)).scalar()
-    return said is not False
+def wishes_of(connection: Connection, user: str) -> Wishes:
+    """How a user wants to be told; who never said wants mail."""
+    query = select(wishes.c.by_mail, wishes.c.language).where(wishes.c.user == user)
+    row = connection.execute(query).one_or_none()
+    return Wishes(row.by_mail, row.language) if row else Wishes()
 
 
-def wish(connection: Connection, user: str, *, by_mail: bool) -> None:
-    """Keep whether a user wants mail."""
-    _put(connection, user, by_mail=by_mail)
+def wish(
+    connection: Connection, user: str, *, by_mail: bool | None = None, language: str | None = None
+) -> None:
+    """Keep how a user wants to be told; what is None stays."""
+    wished = {"by_mail": by_mail, "language": language}
+    if said := {name: value for name, value in wished.items() if value is not None}:
+        _put(connection, user, **said)
+
+
+def meet(connection: Connection, user: str, language: str) -> None:
+    """Keep the language of somebody of whom none is known."""
+    if not wishes_of(connection, user).language:
+        _put(connection, user, language=language)
 
 
 def mailed(connection: Connection, user: str, now: int) -> None:

@@ -425,4 +425,5 @@ wishes = Table(
     Column("user", String, primary_key=True),
     Column("by_mail", Boolean, nullable=False, server_default=true()),
     Column("mailed_at", Integer),
+    Column("language", String, nullable=False, server_default=""),
 )

@@ -79,9 +79,11 @@ class NewContact(Taken):
 
 
 class Settings(Taken):
-    """What one wants to be told of."""
+    """How one wants to be told. `language` is a code such as `de`, "" for that of this server; left
+    out it stays."""
 
     byMail: bool  # noqa: N815 - the name in JSON
+    language: str | None = Field(default=None, max_length=35)
 
 
 class NewInvite(Taken):
@@ -388,10 +390,11 @@ def _contacts(contacts: Contacts) -> tuple[Operation, ...]:
 
 def _settings(newsroom: Newsroom) -> tuple[Operation, ...]:
     async def show(call: Call) -> object:
-        return {"byMail": await newsroom.wants_mail(call.name)}
+        wishes = await newsroom.wishes(call.name)
+        return {"byMail": wishes.by_mail, "language": wishes.language}
 
     async def change(call: Call) -> object:
-        await newsroom.wish(call.name, by_mail=call.body.byMail)
+        await newsroom.wish(call.name, by_mail=call.body.byMail, language=call.body.language)
         return await show(call)
 
     return (

@@ -7,6 +7,7 @@ which texts a catalogue lacks. What errors say is in `errors/LANGUAGE.po` beside
 """
 
 from collections.abc import Iterable
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import PoFileError, read_po
 from babel.support import NullTranslations, Translations
 
+from gateway import config
 from gateway.errors import Unavailable
 from gateway.web.phrases import Phrases
 
@@ -66,6 +68,16 @@ class Languages:
                 if code in self._catalogues:
                     return code
         return self.default
+
+
+@cache
+def _read_once(own: Path | None, default: str) -> Languages:
+    return Languages((CATALOGUES, *((own,) if own else ())), default)
+
+
+def languages(settings: config.Pages) -> Languages:
+    """The languages that the operator wants. Reading them takes a while, so that is done once."""
+    return _read_once(settings.languages_folder, settings.language)
 
 
 def _by_preference(accepted: str) -> list[str]:

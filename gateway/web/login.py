@@ -10,6 +10,7 @@ from gateway.logs import event
 from gateway.model import LoginMethod, User
 from gateway.rates import Rates
 from gateway.sharing.credentials import basic
+from gateway.sharing.news import Newsroom
 from gateway.sharing.parties import Parties
 from gateway.web.middleware import visit_of
 from gateway.web.oidc import ATTEMPT_SECONDS, Oidc
@@ -40,9 +41,11 @@ class Login:
         parties: Parties,
         rates: Rates,
         trail: Trail,
+        newsroom: Newsroom,
         oidc: Oidc | None,
     ) -> None:
         self._trail = trail
+        self._newsroom = newsroom
         self._pages = pages
         self._sessions = pages.sessions
         self._parties = parties
@@ -94,6 +97,7 @@ class Login:
         view.visitor = await self._sessions.begin(
             view.request, view.visitor, user, LoginMethod.PASSWORD
         )
+        await self._newsroom.meet(user.name, view.language)
         event("login", user=user.name, method=LoginMethod.PASSWORD)
         metrics.logins.labels(LoginMethod.PASSWORD.value, "ok").inc()
         self._trail.came(user.name, LoginMethod.PASSWORD)
@@ -134,6 +138,7 @@ class Login:
             acr=proven.acr,
             amr=proven.amr,
         )
+        await self._newsroom.meet(user.name, view.language)
         event("login", user=user.name, method=LoginMethod.OIDC)
         metrics.logins.labels(LoginMethod.OIDC.value, "ok").inc()
         self._trail.came(user.name, LoginMethod.OIDC)
@@ -169,9 +174,13 @@ class Login:
         return view.redirect("/sessions")
 
     async def get_language(self, view: View) -> web.StreamResponse:
-        """Choose a language."""
-        response = self._onwards(view, view.query("next"))
-        return self._pages.choose_language(view.query("to"), response)
+        """Choose a language: of the pages, and of what somebody who is logged in is told."""
+        response, code = self._onwards(view, view.query("next")), view.query("to")
+        if not self._pages.speaks(code):
+            return response
+        if view.found and self._pages.from_own_site(view.request):
+            await self._newsroom.wish(view.found.name, language=code)
+        return self._pages.choose_language(code, response)
 
     def _form(self, view: View, after: str, status: int) -> web.Response:
         return view.render(

@@ -46,7 +46,7 @@ from gateway.rates import Rates
 from gateway.sharing.ours import Ours
 from gateway.store.vault import Vault
 from gateway.web import shown
-from gateway.web.languages import CATALOGUES, N_, Languages
+from gateway.web.languages import N_, languages
 from gateway.web.middleware import Manner, visit_of
 from gateway.web.requests import read_body
 from gateway.web.routes import Handler, Route, Routes
@@ -202,8 +202,7 @@ class Pages:
         self._rates = rates
         self.sessions = sessions
         self._static = Static(self._prefix)
-        own = settings.pages.languages_folder
-        self.languages = Languages((CATALOGUES, *((own,) if own else ())), settings.pages.language)
+        self.languages = languages(settings.pages)
         self.steps_up = False
         self._menu: list[Page] = []
         self._environments = {
@@ -279,8 +278,13 @@ class Pages:
         """A post comes from one of our own pages (OWASP: Origin, Sec-Fetch-Site)."""
         if request.headers.get("Origin", self._origin) != self._origin:
             raise Refused("this form was sent from another site", detail="Origin differs")
-        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        if not self.from_own_site(request):
             raise Refused("this form was sent from another site", detail="Sec-Fetch-Site")
+
+    def from_own_site(self, request: web.BaseRequest) -> bool:
+        """Whether a browser came from one of our own pages, or says nothing of it (W3C Fetch
+        Metadata)."""
+        return request.headers.get("Sec-Fetch-Site", "same-origin") in ("same-origin", "none")
 
     async def _take_form(self, view: View) -> None:
         """The fields of a post with its token (OWASP)."""
@@ -337,9 +341,13 @@ class Pages:
         except (Unavailable, ValueError):
             return []
 
+    def speaks(self, code: str) -> bool:
+        """Whether there are pages in that language."""
+        return code in dict(self.languages.names)
+
     def choose_language(self, code: str, response: web.Response) -> web.Response:
         """Remember the language somebody chose."""
-        if code in dict(self.languages.names):
+        if self.speaks(code):
             self.sessions.lend(response, "language", code, _LANGUAGE_SECONDS)
         return response
 

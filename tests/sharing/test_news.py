@@ -19,7 +19,7 @@ from gateway.store.leases import Lease
 from gateway.store.news import MOST_WAITING, PAUSE_SECONDS
 from gateway.store.state import open_state
 from tests.pair import eventually
-from tests.sharing.stage import Clock, create_share, send_share
+from tests.sharing.stage import Clock, address, create_share, send_share
 from tests.test_mail import smtp
 from tests.web.browser import browser
 from tests.web.test_api import ask
@@ -103,9 +103,78 @@ async def test_who_does_not_want_mail_gets_none(opened, peer):
         await eventually(lambda: _nothing_waits(gateway))
         assert box.letters == []
         status, said, _ = await ask(gateway, "PUT", "/settings", {"byMail": True})
-        assert (status, said) == (200, {"byMail": True})
+        assert (status, said) == (200, {"byMail": True, "language": "en"})
         await send_share(peer, gateway)
         await eventually(lambda: box.letters)
+
+
+async def test_mail_and_webhook_speak_the_language_of_who_is_told(opened):
+    clock = Clock()
+    with smtp() as (box, port):
+        async with hook() as (url, taken):
+            gateway = await opened(clock=clock, **mailing(port, webhook=url))
+
+            def add(connection):
+                happened = (NewsKind.SHARE_RECEIVED, "alice", "x@y.example", "trip", "1")
+                gateway.newsroom.add(connection, *happened)
+
+            async def told():
+                before = len(box.letters), len(taken)
+                clock.now += PAUSE_SECONDS
+                await gateway.state.database.write(add)
+                await eventually(
+                    lambda: (len(box.letters), len(taken)) == tuple(number + 1 for number in before)
+                )
+                return letters(box)[-1], json.loads(taken[-1][1])["text"]
+
+            letter, text = await told()
+            assert " with you" in letter["Subject"]
+            async with browser(gateway, **{"Accept-Language": "de"}) as alice:
+                await alice.login()
+                letter, text = await told()
+                assert text.endswith(" mit Ihnen.")
+                assert letter["Subject"] + "." == text
+                assert "Sehen Sie hier nach:" in letter.get_content()
+                far = {"Sec-Fetch-Site": "cross-site"}
+                await alice.get("/language?to=en&next=/settings", headers=far)
+                assert (await told())[1].endswith(" mit Ihnen.")
+                await alice.get("/language?to=en&next=/settings")
+                assert (await told())[1].endswith(" with you.")
+                shown = await alice.submit("/settings", "/settings", mail="1", language="de")
+                assert '<html lang="de">' in shown.text
+                assert (await told())[1].endswith(" mit Ihnen.")
+                shown = await alice.submit("/settings", "/settings", mail="1", language="xx")
+                assert "nicht gesprochen" in shown.text
+            status, said, _ = await ask(
+                gateway, "PUT", "/settings", {"byMail": True, "language": "tlh"}
+            )
+            assert (status, said["validationErrors"][0]["name"]) == (400, "language")
+            assert (await ask(gateway, "GET", "/settings"))[1]["language"] == "de"
+
+
+async def test_who_is_asked_to_share_is_told_of_it(opened, peer):
+    with smtp() as (box, port):
+        async with hook() as (url, taken):
+            gateway = await opened(**mailing(port, webhook=url))
+            share = await create_share(gateway, peer)
+            asked = {
+                "owner": address(gateway),
+                "shareWith": f"curie@{peer.authority}",
+                "share": share.provider_id,
+            }
+            for _ in range(2):  # the same request counts once
+                reply = await peer.post(f"{gateway.ours.end_point}/request-share", asked)
+                assert reply.status == 201
+            await eventually(lambda: box.letters and taken)
+            await eventually(lambda: _nothing_waits(gateway))
+            [letter] = letters(box)
+            assert letter["Subject"] == f"You are asked to share “trip” with {asked['shareWith']}"
+            assert f"{gateway.ours.origin}/requests" in letter.get_content()
+            [(_, body)] = taken
+            [request] = await gateway.requests.all("alice")
+            told = json.loads(body)
+            assert (told["type"], told["about"]) == ("request-received", request.id)
+            assert (told["user"], told["who"]) == ("alice", asked["shareWith"])
 
 
 async def test_a_share_is_taken_while_mail_and_webhook_are_dead_and_told_of_later(opened, peer):
