@@ -698,6 +698,7 @@ async def attentive(gateway: Gateway) -> AsyncIterator[None]:
         async with _tasks(
             gateway.ledger.work,
             gateway.accesses.work,
+            gateway.outbox.tend,
             gateway.live.work,
             gateway.rates.work,
             partial(_follow, gateway),

@@ -19,6 +19,7 @@ import random
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -49,6 +50,8 @@ PASSING = (
 )
 """What may be otherwise next time."""
 
+PATIENCE_SECONDS = 5.0
+"""How long somebody at a page waits for another server."""
 _POLL_SECONDS = 1.0
 _AT_ONCE = 8
 
@@ -79,6 +82,8 @@ class Outbox:
         self._claiming = asyncio.Lock()
         self._wake = asyncio.Event()
         self._waiting = 0
+        self._begun: set[asyncio.Task[None]] = set()
+        self._tended = False
         self._spoke: set[Authority] = set()
 
     def employ(self, carriers: Mapping[Errand, Carrier]) -> None:
@@ -95,12 +100,40 @@ class Outbox:
         """Try one errand now, unless an earlier one about its share waits.
 
         One that the worker is at already is waited for, so that whoever asks hears its outcome.
+        Where `tend` runs nobody waits long for a server that is silent: the errand goes on behind
+        them.
         """
         entry = await self._claim(only=entry_id)
         if entry:
-            await self._run(entry)
+            task = asyncio.create_task(self._run(entry))
+            self._begun.add(task)
+            task.add_done_callback(self._ended)
+            await self._wait(task)
         elif running := self._running.get(entry_id):
-            await running.wait()
+            await self._wait(asyncio.create_task(running.wait()))
+
+    async def _wait(self, task: asyncio.Task[Any]) -> None:
+        if self._tended:
+            await asyncio.wait([task], timeout=PATIENCE_SECONDS)
+            if not task.done():
+                return
+        await task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._begun.discard(task)
+        if not task.cancelled() and (error := task.exception()):  # whoever waits hears it, too
+            event("outbox.stalled", level="error", error=str(error))
+
+    async def tend(self) -> None:
+        """See to what whoever decided no longer waits for, until cancelled."""
+        self._tended = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._tended = False
+            for task in self._begun:
+                task.cancel()
+            await asyncio.gather(*self._begun, return_exceptions=True)
 
     async def by_id(self, entry_id: str) -> OutboxEntry:
         """One errand that is not done. Raises NotFound."""

@@ -1,5 +1,6 @@
 """May I share with this address, and can their server take it? Asked before a share is made."""
 
+import asyncio
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,8 +12,11 @@ from gateway.policy.facts import Action, Facts, Outcome, Verdict
 from gateway.sharing import facts
 from gateway.sharing.others import Others
 from gateway.sharing.ours import Ours
+from gateway.sharing.outbox import PATIENCE_SECONDS
 from gateway.store import contacts
 from gateway.store.state import State
+
+_LATE = "the other server took too long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,12 @@ class Recipients:
         if not verdict.allowed:
             return Recipient(str(address), provider, known, problem=_refusal(verdict))
         try:
-            document = await self._others.discoveries.discover(provider)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                document = await self._others.discoveries.discover(provider)
         except GatewayError as error:
             return Recipient(str(address), provider, known, problem=error.message)
+        except TimeoutError:  # what is asked goes on, and is known the next time
+            return Recipient(str(address), provider, known, problem=_LATE)
         longest = verdict.limits.max_expiration_seconds
         return Recipient(
             address=str(address),

@@ -1,5 +1,6 @@
 """One's own files: look, upload, rename, delete, and share."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from gateway.errors import Conflict, GatewayError, Malformed
+from gateway.errors import Conflict, GatewayError, Malformed, ProviderTimeout
 from gateway.policy.running import MayGoOn
 from gateway.sharing.files import Files, Item, Place, below_of
 from gateway.web.bodies import Bodies
@@ -17,6 +18,9 @@ from gateway.web.pages.listing import crumbs, part_of, path_of, query_of, search
 from gateway.web.routes import Routes
 from gateway.web.uploads import upload_of
 from gateway.web.views import Page, Pages, View
+
+LISTING_SECONDS = 15
+"""How long a page waits for the listing of another server."""
 
 Segments = tuple[str, ...]
 
@@ -46,6 +50,11 @@ class Tree:
     find: Callable[[View, Segments], Awaitable[Place]]
     admits: MayGoOn | None = None
 
+    @property
+    def remote(self) -> bool:
+        """Whether another server holds the files."""
+        return self.admits is not None
+
     def pages(self, name: str, menu: str = "") -> tuple[Page, ...]:
         """The pages, with their name in the metrics."""
         return (
@@ -58,8 +67,12 @@ class Tree:
     async def get_place(self, view: View) -> web.StreamResponse:
         """A folder, in parts if it is long, or a file."""
         path = path_of(view.query("path"))
-        place = await self.find(view, path)
-        item, items = await self.store.list(place)
+        try:
+            async with asyncio.timeout(LISTING_SECONDS if self.remote else None):
+                place = await self.find(view, path)
+                item, items = await self.store.list(place)
+        except TimeoutError as error:
+            raise ProviderTimeout("the other server took too long") from error
         if not item.folder:
             shown = shown_as(item.name, item.content_type)
             return self._show(view, "file.html", place, item, shown=shown)
