@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import IO
 
@@ -24,6 +24,7 @@ from gateway.dav.message import DavAnswer, failure
 from gateway.dav.target import aside
 from gateway.dav.writing import fails_precondition, sent_headers
 from gateway.errors import BackendFailed, GatewayError, Malformed, NoRoom, WrongMethod
+from gateway.logs import event
 from gateway.upstream.sending import Poured
 
 EMULATED = ("If-Match", "If-None-Match")
@@ -166,6 +167,10 @@ class _Aside:
             sent["If"] = self.lists
         return sent
 
+    def tell_kept(self, error: str) -> None:
+        """Say where it is: the old file may be gone."""
+        event("upload.kept", level="error", file=self.url.rpartition("/")[2], error=error)
+
     async def discard(self, pauses: tuple[float, ...]) -> None:
         """Delete what arrived; what cannot be deleted stays behind, unseen."""
         for pause in pauses:
@@ -198,11 +203,21 @@ async def _put_aside(exchange: Exchange, sent: CIMultiDict[str]) -> DavAnswer:
         # Apache explains in a multistatus that the folder is locked.
         locked = failure(423, "the folder is locked")
         answer = locked if uploaded.status == 207 else await refusal(exchange, uploaded)
+    except _HalfPlaced as half:
+        raise half.error from None
     except BaseException:
         await to_the_end(apart.discard(ABORTED))
         raise
     await apart.discard(COMPLETE)
     return answer
+
+
+class _HalfPlaced(Exception):
+    """What has arrived did not get into place, and the old file may be gone: it is kept."""
+
+    def __init__(self, error: GatewayError) -> None:
+        super().__init__()
+        self.error = error
 
 
 async def _apart(exchange: Exchange) -> _Aside | None:
@@ -269,7 +284,11 @@ async def _move(apart: _Aside, uploaded: Reply) -> DavAnswer:
 
 
 async def _copy(apart: _Aside, sent: CIMultiDict[str], length: int) -> DavAnswer:
-    """Write what has arrived to its own name, under the client's own conditions."""
+    """Write what has arrived to its own name, under the client's own conditions.
+
+    A write that fails may have taken the old file with it, so it is tried once more. Raises
+    _HalfPlaced when that fails, too.
+    """
     exchange = apart.exchange
     target = exchange.target
     if not target.profile.conditional_put:
@@ -279,10 +298,31 @@ async def _copy(apart: _Aside, sent: CIMultiDict[str], length: int) -> DavAnswer
         if not await _holds(exchange):
             answer = failure(412, "a condition does not hold")
         else:
-            arrived = await exchange.ask("GET", apart.url, apart.headers(), follow=False)
-            if arrived.status != 200:
-                raise BackendFailed("the storage lost an upload", detail=f"status {arrived.status}")
-            body = counted(arrived.chunks, length)
-            answer = await written(exchange, await exchange.ask("PUT", target.url, sent, body))
-    await apart.discard(COMPLETE)
+            answer = await _copied(apart, sent, length)
+    if answer.status < 500:
+        await apart.discard(COMPLETE)
     return answer
+
+
+async def _copied(apart: _Aside, sent: CIMultiDict[str], length: int) -> DavAnswer:
+    with suppress(GatewayError):
+        answer = await _copied_once(apart, sent, length)
+        if answer.status < 500:
+            return answer
+    try:
+        answer = await _copied_once(apart, sent, length)
+    except GatewayError as error:
+        apart.tell_kept(error.explanation)
+        raise _HalfPlaced(error) from None
+    if answer.status >= 500:
+        apart.tell_kept(f"status {answer.status}")
+    return answer
+
+
+async def _copied_once(apart: _Aside, sent: CIMultiDict[str], length: int) -> DavAnswer:
+    exchange = apart.exchange
+    arrived = await exchange.ask("GET", apart.url, apart.headers(), follow=False)
+    if arrived.status != 200:
+        raise BackendFailed("the storage lost an upload", detail=f"status {arrived.status}")
+    body = counted(arrived.chunks, length)
+    return await written(exchange, await exchange.ask("PUT", exchange.target.url, sent, body))

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.dav.client import turn
 from gateway.dav.target import Profile
-from gateway.errors import BackendFailed, Malformed
+from gateway.errors import BackendFailed, BackendUnavailable, Malformed
 
 HERE = "https://gw.example/remote/dav/ocm/share-1"
 LOCKINFO = (
@@ -164,3 +164,43 @@ async def test_a_listing_that_comes_encoded_is_refused(client_to, broken, depth)
     broken.says("207 Multi", packed, "Content-Type: text/xml", "Content-Encoding: gzip")
     with pytest.raises(BackendFailed):
         await client_to(broken.base).ask("PROPFIND", Depth=depth)
+
+
+FOUND = (
+    b'<D:multistatus xmlns:D="DAV:"><D:response><D:href>/dav/shared/a</D:href><D:propstat><D:prop>'
+    b"<D:resourcetype/><D:getcontentlength>1</D:getcontentlength></D:prop>"
+    b"<D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response></D:multistatus>"
+)
+BREAKS = {"hangs up": b"", "fails": b"HTTP/1.1 507 Full\r\nContent-Length: 0\r\n\r\n"}
+
+
+@pytest.mark.parametrize("breaks", BREAKS.values(), ids=BREAKS)
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_second_write_that_breaks_off_is_tried_again_and_loses_nothing(
+    client_to, broken, breaks, again
+):
+    def copies():
+        broken.says("200 OK", b"new")
+        broken.answers.append(breaks)
+
+    broken.lists(FOUND)
+    broken.says("201 Created")
+    broken.lists(FOUND)
+    copies()
+    if again:
+        copies()
+    else:
+        broken.says("200 OK", b"new")
+        broken.says("204 No Content")
+    broken.says("204 No Content")
+    client = client_to(broken.base)
+    condition = {"If_Unmodified_Since": "Sun, 06 Nov 2033 08:49:37 GMT"}
+    asked = client.ask("PUT", "/a", b"new", **condition)
+    if again and not breaks:
+        with pytest.raises(BackendUnavailable):
+            await asked
+    else:
+        assert (await asked)[0] == (507 if again else 204)
+    methods = [head.split()[0] for head in broken.heads]
+    written = ["PROPFIND", "PUT", "PROPFIND", "GET", "PUT", "GET", "PUT"]
+    assert methods == written + ([] if again else ["DELETE"])
