@@ -700,6 +700,7 @@ async def attentive(gateway: Gateway) -> AsyncIterator[None]:
             gateway.accesses.work,
             gateway.outbox.tend,
             gateway.live.work,
+            gateway.live.running.work,
             gateway.rates.work,
             partial(_follow, gateway),
             gateway.others.registry.work,

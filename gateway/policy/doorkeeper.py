@@ -126,11 +126,18 @@ class Doorkeeper:
         self._admit_known(key, Facts(action, provider), counts=counts)
 
     def admit_share(
-        self, provider: Authority, action: Action, share: str, facts: Callable[[], Facts]
+        self,
+        provider: Authority,
+        action: Action,
+        share: str,
+        facts: Callable[[], Facts],
+        *,
+        counts: bool = True,
     ) -> Limits:
         """The limits within which a share may be used; Refused when it may not be, or no more.
 
-        `share` names it and what may change of its facts. Asked for every WebDAV request.
+        `share` names it and what may change of its facts. Asked for every WebDAV request. What
+        runs already does not count towards a rate.
         """
         key = (provider, action, share, self._caller())
         verdict = self._known.get(key)
@@ -138,8 +145,9 @@ class Doorkeeper:
             self._registry.standing(provider) is Standing.BLOCKED
         )
         if verdict is None or blocked or not verdict.allowed or verdict.limits.rate_per_minute:
-            return self._admit_known(key, facts(), counts=True)
-        metrics.count_verdict("allow", verdict.kind)
+            return self._admit_known(key, facts(), counts=counts)
+        if counts:
+            metrics.count_verdict("allow", verdict.kind)
         return verdict.limits
 
     def decide(self, facts: Facts) -> Ruling:

@@ -1,10 +1,10 @@
 """Transfers that run, and ending those that could not begin any more.
 
 A transfer is decided when it begins, and a large one runs for an hour. So each one is on this list
-while it runs, with the question whether it may go on; it is asked again when the policy or a
-decision about a server changed and when a share ended, and the connection of one that may not is
-shut down. That works for bytes that move in the kernel too, since a shut-down socket ends every
-copy of its descriptor.
+while it runs, with the question whether it may go on. That is asked when the policy or a decision
+about a server changed, when a share ended, and every second, because shares expire. The connection
+of one that may not is shut down. That works for bytes that move in the kernel too, since a
+shut-down socket ends every copy of its descriptor.
 """
 
 import asyncio
@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from gateway import metrics
 from gateway.errors import GatewayError
 from gateway.logs import event
+
+_SECONDS = 1
 
 MayGoOn = Callable[[str], Awaitable[bool]]
 """Whether a share, by its id, admits what runs."""
@@ -42,6 +44,12 @@ class Running:
             yield
         finally:
             del self._transfers[number]
+
+    async def work(self) -> None:
+        """Review again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(_SECONDS)
+            await self.review()
 
     async def review(self) -> None:
         """End what may not go on."""

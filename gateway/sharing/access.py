@@ -12,7 +12,7 @@ from functools import partial
 
 from gateway import metrics
 from gateway.dav.target import RequestPath, Target
-from gateway.errors import BadSignature, Malformed, NotFound, Refused, TooMany, Unauthorized
+from gateway.errors import BadSignature, Malformed, NotFound, Refused, Unauthorized
 from gateway.httpsig.signing import JOSE
 from gateway.logs import event
 from gateway.model import Permission, ResourceType, SentShare
@@ -109,13 +109,14 @@ class Access:
         """Whether these are one token that was found to be ours before."""
         return len(authorizations) == 1 and authorizations[0][7:] in self._verified
 
-    def admit(self, share: SentShare, action: Action) -> Limits:
+    def admit(self, share: SentShare, action: Action, *, counts: bool = True) -> Limits:
         """Within which limits the Receiving Server may use a Share now; Refused, or NotFound."""
         limits = self._doorkeeper.admit_share(
             share.receiving_server,
             action,
             share.provider_id + facts.MARKS[share.permissions],
             partial(facts.of_sent, share, action),
+            counts=counts,
         )
         if limits.max_expiration_seconds is not None:
             ends_at = limits.expiration(share.expiration_at, share.created_at)
@@ -129,14 +130,11 @@ class Access:
         share = await self._known.get(share_id, find)
         if share is None or not share.opens_at(self._clock()):
             return False
-        granted = not writes or Permission.WRITE in share.permissions
         try:
-            limits = self.admit(share, Action.ACCESS)
+            limits = self.admit(share, Action.ACCESS, counts=False)
         except (Refused, NotFound):
             return False
-        except TooMany:  # a rate is of what begins
-            return granted
-        return granted and not (writes and limits.read_only)
+        return not writes or (Permission.WRITE in share.permissions and not limits.read_only)
 
     def remembered(self, authorizations: Sequence[str], share_id: str, below: str) -> Target | None:
         """As `authorize`, for a token whose Share is at hand and a folder; None for all else.

@@ -285,13 +285,14 @@ class Visiting:
         send = partial(self._others.guarded.request, share.sending_server)
         return Way(share, target, send, approach)
 
-    def _admit(self, share: ReceivedShare) -> Limits:
+    def _admit(self, share: ReceivedShare, *, counts: bool = True) -> Limits:
         """Within which limits our user may use a share now; Refused, or NotFound."""
         limits = self._others.doorkeeper.admit_share(
             share.sending_server,
             Action.TRANSFER,
             share.id + facts.MARKS[share.permissions],
             partial(facts.of_received, share, Action.TRANSFER),
+            counts=counts,
         )
         ends_at = limits.expiration(share.expiration_at, share.received_at)
         if ends_at is not None and ends_at <= self._clock():
@@ -306,9 +307,7 @@ class Visiting:
             share = await self._state.database.read(
                 partial(self._state.received.by_id, share_id=share_id)
             )
-            self._admit(share)
-        except TooMany:  # a rate is of what begins
-            return self._opens(share)
+            self._admit(share, counts=False)
         except (Refused, NotFound):
             return False
         return self._opens(share)

@@ -155,10 +155,10 @@ async def in_the_pages(gateway, share):
     return f"/received/open/content?share={share.id}&path=big", f"Cookie: {cookies}"
 
 
-async def accepted(gateway, peer):
+async def accepted(gateway, peer, **changes):
     """A share of the peer that alice has accepted."""
     host = gateway.ours.authority
-    await peer.post(f"http://{host}/ocm/shares", peer.share(f"alice@{host}"))
+    await peer.post(f"http://{host}/ocm/shares", peer.share(f"alice@{host}", **changes))
     find = partial(gateway.state.received.all, recipient="alice")
     [share] = await gateway.state.database.read(find)
     return await gateway.receiving.accept(share.id)
@@ -206,6 +206,43 @@ async def test_withdrawing_a_share_cuts_the_upload_into_it(tmp_path):
             writer.close()
             assert not answer.startswith(b"HTTP/1.1 2")
             assert not (folder / "new").exists()
+
+
+async def test_an_upload_ends_with_its_share_and_leaves_nothing(tmp_path):
+    with servers.wsgidav(tmp_path) as storage:
+        async with open_peer() as peer, in_process(tmp_path / "a", storage) as gateway:
+            soon = int(time.time()) + 3
+            offer = Offer(
+                "alice", "/", f"bob@{peer.authority}", frozenset(Permission), expiration_at=soon
+            )
+            share = await gateway.sending.create_share(offer)
+            token = gateway.access.issue(share).access_token
+            host, port = gateway.ours.authority.split(":")
+            reader, writer = await asyncio.open_connection(host, int(port))
+            writer.write(
+                f"PUT /remote/dav/ocm/{share.provider_id}/new HTTP/1.1\r\nHost: {host}\r\n"
+                f"Authorization: Bearer {token}\r\nContent-Length: 1000\r\n\r\nbegun".encode()
+            )
+            folder = storage.root / "alice"
+            await eventually(lambda: [*folder.glob(".ocm-*")])
+            answer = await asyncio.wait_for(reader.read(), 30)
+            writer.close()
+            assert time.time() >= soon
+            assert not answer.startswith(b"HTTP/1.1 2")
+            assert not (folder / "new").exists()
+
+
+async def test_a_download_ends_with_the_share_that_was_received(tmp_path):
+    async with open_peer() as peer:
+        peer.files["big"] = bytes(GIBIBYTE // 4)
+        with servers.wsgidav(tmp_path) as storage:
+            async with in_process(tmp_path / "a", storage) as gateway:
+                soon = int(time.time()) + 5
+                share = await accepted(gateway, peer, expiration=soon)
+                slow = await downloading(gateway, await at_the_door(gateway, share))
+                _, size = await slow
+                assert time.time() >= soon
+                assert size < GIBIBYTE // 8
 
 
 async def test_what_has_left_the_users_tree_is_not_downloaded_on(tmp_path):
