@@ -30,7 +30,7 @@ install = @set -eu; $(find_python); \
 # `make run` is content with what developers have installed, so that it never undoes it.
 ready = $(if $(wildcard $(VENV)/dev-ready),$(VENV)/dev-ready,$(VENV)/run-ready)
 
-.PHONY: help run setup servers format lint test bench kills fuzz soak chart image screenshots sbom lock clean
+.PHONY: help run setup servers format lint test bench kills fuzz soak chart image screenshots site sbom lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ image: ## build the container image with buildah and see that it starts; BASE=..
 
 screenshots: setup ## draw the pictures of docs/screenshots anew
 	@SCREENSHOTS= $(BIN)/python -m pytest -q tests/pages/test_screenshots.py
+
+site: setup ## make a site of the documentation: build/site
+	@$(BIN)/python -m sphinx -q -W --keep-going -c deploy/site . build/site
 
 sbom: $(ready) ## write build/sbom.json: what is installed, as CycloneDX, from the lock file
 	@mkdir -p build
