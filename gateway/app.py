@@ -81,7 +81,7 @@ from gateway.upstream.redirects import DataServers, Redirected
 from gateway.upstream.traced import TracedPool
 from gateway.web import named
 from gateway.web.accepting import OpenSite
-from gateway.web.api import Api
+from gateway.web.api import api
 from gateway.web.bodies import Bodies
 from gateway.web.federation import Federation
 from gateway.web.front import Desk, Front, Shift
@@ -94,10 +94,13 @@ from gateway.web.management import management_app
 from gateway.web.middleware import SERVER, Handler, Manner, around
 from gateway.web.oidc import Oidc
 from gateway.web.old import OldAddresses
+from gateway.web.operations import Table
+from gateway.web.operators import Operators
 from gateway.web.pages.acceptance import acceptance
 from gateway.web.pages.change import change
 from gateway.web.pages.contacts import contacts
 from gateway.web.pages.files import files
+from gateway.web.pages.frame import Frame
 from gateway.web.pages.home import home
 from gateway.web.pages.link import link
 from gateway.web.pages.operator import OperatorPages
@@ -581,9 +584,9 @@ def _api_path(settings: Config) -> tuple[str, ...]:
     return (*(part for part in settings.pages_path.split("/") if part), "api", "v1")
 
 
-def _api(gateway: Gateway, doors: Doors) -> Api:
+def _api(gateway: Gateway, doors: Doors) -> Table:
     """The API for scripts."""
-    return Api(
+    return api(
         doors.whoever,
         gateway.sending,
         gateway.changing,
@@ -601,12 +604,12 @@ def _api(gateway: Gateway, doors: Doors) -> Api:
     )
 
 
-def _operator_pages(gateway: Gateway, reading: Reading) -> OperatorPages:
+def _operator_pages(gateway: Gateway, frame: Frame, reading: Reading) -> OperatorPages:
     """The operator's pages."""
     return OperatorPages(
+        frame,
         gateway.settings,
         reading,
-        gateway.ours,
         gateway.state,
         gateway.others.registry,
         gateway.ring,
@@ -667,9 +670,12 @@ def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
 
 def shift_of(gateway: Gateway, reading: Reading) -> Shift:
     """The parts of a gateway that answer."""
-    pages = _operator_pages(gateway, reading)
-    desk = Desk(gateway.state, gateway.storage, gateway.live, gateway.ledger, pages)
-    turnstile = Turnstile(gateway.settings)
+    settings = gateway.settings
+    operators = Operators(settings.management, gateway.rates, gateway.audit, gateway.state.vault)
+    frame = Frame(settings, gateway.ours, operators)
+    pages = _operator_pages(gateway, frame, reading)
+    desk = Desk(gateway.state, gateway.storage, gateway.live, gateway.ledger, frame, pages)
+    turnstile = Turnstile(settings)
     return Shift(_public_handler(gateway, turnstile), desk, turnstile)
 
 

@@ -193,10 +193,30 @@ class Public(Section):
     paths: Paths = Paths()
 
 
+class Operator(Section):
+    """Somebody who may act on the management listener."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$")
+    password: str = Field(default="", repr=False)
+    password_file: FilePath | None = None
+
+
 class Management(Section):
-    """The listener for probes and metrics, never for the world."""
+    """The listener for probes, metrics and the operator's pages, never for the world."""
 
     listen: Listen = "127.0.0.1:8081"
+    operators: tuple[Operator, ...] = ()
+
+    @field_validator("operators")
+    @classmethod
+    def _with_passwords(cls, operators: tuple[Operator, ...]) -> tuple[Operator, ...]:
+        names = [one.name for one in operators]
+        if len(names) != len(set(names)):
+            raise ValueError("a name stands twice")
+        for one in operators:
+            if bool(one.password) == bool(one.password_file):
+                raise ValueError(f"{one.name} needs a password_file (or password)")
+        return operators
 
 
 _POSTGRES = ("postgresql", "postgres")

@@ -73,8 +73,9 @@ def kept_until_restart(running: Config, wanted: Config) -> Config:
     public = wanted.public.model_copy(
         update={"listen": running.public.listen, "workers": running.public.workers}
     )
+    management = wanted.management.model_copy(update={"listen": running.management.listen})
     return wanted.model_copy(
-        update={"public": public, "management": running.management, "state": running.state}
+        update={"public": public, "management": management, "state": running.state}
     )
 
 
@@ -143,4 +144,5 @@ def files(config: Config) -> tuple[Path, ...]:
     found += config.value_files
     found += [file for service in config.directories.services for file in service.key_files]
     found += [user.password_file for user in config.users.list if user.password_file]
+    found += [one.password_file for one in config.management.operators if one.password_file]
     return tuple(found)

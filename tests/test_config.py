@@ -266,3 +266,16 @@ def test_settings_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         found.policy.default = "allow"
     assert isinstance(found, config.Section)
+
+
+@pytest.mark.parametrize(
+    ("operators", "fault"),
+    [
+        ([{"name": "olga"}], "management.operators: olga needs a password_file (or password)"),
+        ([{"name": "a:b", "password": "x"}], "management.operators.0.name"),
+        ([{"name": "olga", "password": "x"}] * 2, "management.operators: a name stands twice"),
+    ],
+)
+def test_an_operator_has_a_name_and_a_password(operators, fault):
+    [found] = faults(with_(management={"operators": operators}))
+    assert found.startswith(fault)

@@ -2,15 +2,13 @@
 
 import hmac
 import secrets
-from hashlib import sha256
-from pathlib import Path
 
 from cachetools import TTLCache
 
 from gateway import config
 from gateway.errors import BackendFailed, NotFound
 from gateway.model import User
-from gateway.sharing.credentials import basic, basic_pair
+from gateway.sharing.credentials import basic, basic_pair, proves
 from gateway.sharing.storage import Storage
 
 _REMEMBERED_SECONDS = 60
@@ -81,8 +79,8 @@ class Parties:
 
     def _login_from_list(self, name: str, password: str) -> User | None:
         listed = self._listed.get(name)
-        expected = _password_of(listed) if listed else secrets.token_hex()
-        if not hmac.compare_digest(sha256(password.encode()).digest(), _digest(expected)):
+        written = (listed.password, listed.password_file) if listed else ("", None)
+        if not proves(password, *written):
             return None
         return User(listed.name, listed.display_name, listed.email) if listed else None
 
@@ -102,13 +100,3 @@ class Parties:
             self._checks_passwords[name] = not await self._storage.opens(name, wrong)
         if not self._checks_passwords[name]:
             raise BackendFailed("the storage takes any password, so it cannot tell who you are")
-
-
-def _password_of(user: config.ListedUser) -> str:
-    if user.password_file:
-        return Path(user.password_file).read_text(encoding="utf-8").strip() or secrets.token_hex()
-    return user.password or secrets.token_hex()
-
-
-def _digest(text: str) -> bytes:
-    return sha256(text.encode()).digest()

@@ -15,6 +15,7 @@ from gateway.policy.live import Live
 from gateway.sharing.storage import Storage
 from gateway.store.state import State
 from gateway.web.middleware import Handler
+from gateway.web.pages.frame import Frame
 from gateway.web.pages.operator import OperatorPages
 from gateway.web.turnstile import Turnstile
 
@@ -27,6 +28,7 @@ class Desk:
     storage: Storage
     live: Live
     ledger: Ledger
+    frame: Frame
     pages: OperatorPages
 
 

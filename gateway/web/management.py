@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -11,10 +12,13 @@ from gateway.metrics import exposition
 from gateway.policy.explaining import decision
 from gateway.settings import Reading
 from gateway.store import facts, outbox
-from gateway.web.front import Front
-from gateway.web.pages.operator import ADDRESSES, OperatorPages
+from gateway.web.front import Desk, Front
+from gateway.web.pages.frame import MOST_FORM_BYTES, Frame
+from gateway.web.pages.operator import ADDRESSES
 from gateway.web.requests import json_response
 from gateway.web.static import Static
+
+Part = TypeVar("Part")
 
 _MOST_FAULTS = 20
 _PATIENCE_SECONDS = 5
@@ -86,23 +90,32 @@ def management_app(front: Front, reading: Reading) -> web.Application:
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application()
+    app = web.Application(client_max_size=MOST_FORM_BYTES)
     app.router.add_get("/livez", livez)
     app.router.add_get("/startupz", livez)
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/policy/decisions/{id}", explain)
     for path, get in ADDRESSES:
-        app.router.add_get(path, _shown(front, get))
+        app.router.add_get(path, _shown(front, lambda desk: desk.pages, get))
+    app.router.add_get("/login", _shown(front, lambda desk: desk.frame, Frame.log_in))
     for path, route in Static("").routes().items():
         app.router.add_get(path, route.methods["GET"])
     return app
 
 
 def _shown(
-    front: Front, get: Callable[[OperatorPages, web.Request], Awaitable[web.Response]]
+    front: Front,
+    part: Callable[[Desk], Part],
+    do: Callable[[Part, web.Request], Awaitable[web.Response]],
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """What a part of the desk answers, and what goes wrong as a page."""
+
     async def show(request: web.Request) -> web.Response:
-        return await get(front.shift.desk.pages, request)
+        desk = front.shift.desk
+        try:
+            return await do(part(desk), request)
+        except GatewayError as error:
+            return desk.frame.failure(request, error)
 
     return show

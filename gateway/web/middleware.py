@@ -278,13 +278,14 @@ def render(error: GatewayError, visit: Visit) -> web.Response:
         case Manner.PAGE if visit.page:
             response = visit.page(error)
         case _:
-            response = _json(error, visit)
-    _headers_of(error, response)
+            response = json_of(error, visit.id)
+    headers_of(error, response)
     return response
 
 
-def _json(error: GatewayError, visit: Visit) -> web.Response:
-    body: dict[str, object] = {"message": error.message, "code": error.code, "request": visit.id}
+def json_of(error: GatewayError, request_id: str) -> web.Response:
+    """An error as the OCM API and our own have it."""
+    body: dict[str, object] = {"message": error.message, "code": error.code, "request": request_id}
     if error.decision:
         body["decision"] = error.decision
     if isinstance(error, Malformed) and error.fields:
@@ -310,7 +311,8 @@ def _ascii(text: str) -> str:
     return "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "?" for c in text)
 
 
-def _headers_of(error: GatewayError, response: web.Response) -> None:
+def headers_of(error: GatewayError, response: web.Response) -> None:
+    """What an error says in the head of its answer."""
     if error.decision:
         response.headers["X-Decision-Id"] = error.decision
     if isinstance(error, Unauthorized):

@@ -71,7 +71,7 @@ _FORM = "application/x-www-form-urlencoded"
 _MOST_BYTES = 64 * 1024
 _MOST_FIELDS = 500
 _READ_SECONDS = 30
-_HEADINGS = {
+HEADINGS = {
     400: N_("That cannot be understood"),
     401: N_("Please log in"),
     403: N_("That is not allowed"),
@@ -83,7 +83,8 @@ _HEADINGS = {
     503: N_("This does not work now"),
     504: N_("Another server took too long"),
 }
-_OTHERWISE = N_("That did not work")
+OTHERWISE = N_("That did not work")
+"""What an error is called on a page, by its status."""
 _LANGUAGE_SECONDS = 365 * 86_400
 TO_COOKIE = str.maketrans("+/=", "-_.")
 FROM_COOKIE = str.maketrans("-_.", "+/=")
@@ -356,7 +357,7 @@ class Pages:
         values = {
             "error": error,
             "step_up": self.steps_up and isinstance(error, NeedsMfa),
-            "heading": view.gettext(_HEADINGS.get(error.status, _OTHERWISE)),
+            "heading": view.gettext(HEADINGS.get(error.status, OTHERWISE)),
             "request_id": visit_of(view.request).id,
         }
         response = self.render(view, "error.html", error.status, values)

@@ -30,6 +30,7 @@ ROOMS = (
     "upstream/*.py",
     "web/login.py",
     "web/oidc.py",
+    "web/operators.py",
     "web/pages/*.py",
     "web/requests.py",
     "web/routes.py",

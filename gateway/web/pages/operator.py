@@ -1,11 +1,10 @@
 """The operator's pages on the management listener: how it does, which servers, what was refused and
-why, what waits, what was done. They show and change nothing: changes are commands."""
+why, what waits, what was done."""
 
 import json
 from functools import partial
 
 from aiohttp import web
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from gateway import __version__, settings
 from gateway.config import Config
@@ -16,24 +15,12 @@ from gateway.policy.live import Live
 from gateway.providers.registry import Registry
 from gateway.providers.ring import Ring
 from gateway.settings import Reading, Setting
-from gateway.sharing.ours import Ours
 from gateway.store import audit, outbox
 from gateway.store.audit import Wanted
 from gateway.store.state import State
-from gateway.web import shown
-from gateway.web.static import Static
-from gateway.web.views import SECURITY, TEMPLATES
+from gateway.web.pages.frame import Frame
 
 _MOST = 50
-_PAGES = (
-    ("/", "Overview"),
-    ("/servers", "Servers"),
-    ("/decisions", "Decisions"),
-    ("/outbox", "Outbox"),
-    ("/audit", "Audit"),
-    ("/keys", "Keys"),
-    ("/configuration", "Configuration"),
-)
 
 
 class OperatorPages:
@@ -41,39 +28,31 @@ class OperatorPages:
 
     def __init__(
         self,
+        frame: Frame,
         config: Config,
         reading: Reading,
-        ours: Ours,
         state: State,
         registry: Registry,
         ring: Ring,
         live: Live,
         ledger: Ledger,
     ) -> None:
+        self._frame = frame
         self._config = config
         self._reading = reading
-        self._ours = ours
         self._state = state
         self._registry = registry
         self._ring = ring
         self._live = live
         self._ledger = ledger
-        self._static = Static("")
-        self._templates = Environment(
-            loader=FileSystemLoader(TEMPLATES),
-            autoescape=select_autoescape(default=True),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters |= shown.filters("en")
 
-    async def get_overview(self, _: web.Request) -> web.Response:
+    async def get_overview(self, request: web.Request) -> web.Response:
         """State, policy, and what needs a look."""
         waiting, dead = await self._state.database.read(outbox.depth)
         refused = [one for one in await self._ledger.latest(most=_MOST) if one.outcome != "allow"]
         servers = await self._registry.all()
-        return self._page(
+        return self._frame.page(
+            request,
             "overview",
             "/",
             version=__version__,
@@ -86,53 +65,59 @@ class OperatorPages:
             reading=self._reading,
         )
 
-    async def get_servers(self, _: web.Request) -> web.Response:
+    async def get_servers(self, request: web.Request) -> web.Response:
         """The registry."""
-        return self._page("servers", "/servers", servers=await self._registry.all())
+        return self._frame.page(request, "servers", "/servers", servers=await self._registry.all())
 
     async def get_server(self, request: web.Request) -> web.Response:
         """One server with its keys."""
         wanted = request.match_info["server"]
         found = next((one for one in await self._registry.all() if one.authority == wanted), None)
         if found is None:
-            return self._lost("/servers")
+            return self._frame.lost(request, "/servers")
         keys = await self._registry.keys_of(found.authority)
         decisions = await self._ledger.latest(provider=found.authority, most=10)
-        return self._page("server", "/servers", one=found, keys=keys, decisions=decisions)
+        return self._frame.page(
+            request, "server", "/servers", one=found, keys=keys, decisions=decisions
+        )
 
-    async def get_decisions(self, _: web.Request) -> web.Response:
+    async def get_decisions(self, request: web.Request) -> web.Response:
         """What policy decided lately."""
         latest = await self._ledger.latest(most=_MOST)
-        return self._page("decisions", "/decisions", decisions=latest)
+        return self._frame.page(request, "decisions", "/decisions", decisions=latest)
 
     async def get_decision(self, request: web.Request) -> web.Response:
         """Why: one decision with its whole chain."""
         try:
             found = await self._ledger.by_id(request.match_info["id"])
         except GatewayError:
-            return self._lost("/decisions")
+            return self._frame.lost(request, "/decisions")
         steps = [
             (str(step.get("step", "")), [(k, _said(v)) for k, v in step.items() if k != "step"])
             for step in json.loads(found.chain)
         ]
         said = json.dumps(decision(found), indent=2, ensure_ascii=False)
-        return self._page("decision", "/decisions", one=found, steps=steps, whole=said)
+        return self._frame.page(
+            request, "decision", "/decisions", one=found, steps=steps, whole=said
+        )
 
-    async def get_outbox(self, _: web.Request) -> web.Response:
+    async def get_outbox(self, request: web.Request) -> web.Response:
         """What other servers have yet to be told."""
         entries = await self._state.database.read(outbox.all_entries)
-        return self._page("outbox", "/outbox", entries=entries)
+        return self._frame.page(request, "outbox", "/outbox", entries=entries)
 
-    async def get_audit(self, _: web.Request) -> web.Response:
+    async def get_audit(self, request: web.Request) -> web.Response:
         """The newest entries of the audit trail."""
         newest = await self._state.database.read(
             partial(audit.entries, wanted=Wanted(), most=_MOST, newest_first=True)
         )
-        return self._page("audit", "/audit", entries=newest)
+        return self._frame.page(request, "audit", "/audit", entries=newest)
 
-    async def get_keys(self, _: web.Request) -> web.Response:
+    async def get_keys(self, request: web.Request) -> web.Response:
         """Our own keys."""
-        return self._page("keys", "/keys", active=self._ring.active, keys=self._ring.published)
+        return self._frame.page(
+            request, "keys", "/keys", active=self._ring.active, keys=self._ring.published
+        )
 
     async def get_configuration(self, request: web.Request) -> web.Response:
         """Every setting with where it comes from; secrets hidden."""
@@ -142,7 +127,8 @@ class OperatorPages:
         for one in found:
             section, _, name = one.name.partition(".")
             sections.setdefault(section, []).append((name, settings.text(one.value), one))
-        return self._page(
+        return self._frame.page(
+            request,
             "configuration",
             "/configuration",
             sections=sections,
@@ -150,15 +136,6 @@ class OperatorPages:
             reading=self._reading,
             file=self._config.file,
         )
-
-    def _lost(self, here: str) -> web.Response:
-        return self._page("lost", here, status=404)
-
-    def _page(self, name: str, here: str, *, status: int = 200, **values: object) -> web.Response:
-        text = self._templates.get_template(f"operator/{name}.html").render(
-            ours=self._ours, pages=_PAGES, here=here, static=self._static.address, **values
-        )
-        return web.Response(status=status, text=text, content_type="text/html", headers=SECURITY)
 
 
 def _said(value: object) -> str:
