@@ -19,12 +19,13 @@ from gateway.errors import GatewayError, Unavailable
 from gateway.gauges import Gauges
 from gateway.logs import event
 from gateway.mail import Mail
-from gateway.model import Authority, Decision
+from gateway.model import Authority, Decision, User
 from gateway.ocm.address import authority
 from gateway.policy import sources
 from gateway.policy.audit import DENY, Audit
 from gateway.policy.doorkeeper import Doorkeeper
 from gateway.policy.ledger import Ledger
+from gateway.policy.lists import Lists
 from gateway.policy.live import Live
 from gateway.policy.live import Settings as PolicySettings
 from gateway.policy.refusals import refusal
@@ -94,7 +95,7 @@ from gateway.web.management import management_app
 from gateway.web.middleware import SERVER, Handler, Manner, around
 from gateway.web.oidc import Oidc
 from gateway.web.old import OldAddresses
-from gateway.web.operations import Table
+from gateway.web.operations import Operation, Table
 from gateway.web.operators import Operators
 from gateway.web.pages.acceptance import acceptance
 from gateway.web.pages.change import change
@@ -104,6 +105,7 @@ from gateway.web.pages.frame import Frame
 from gateway.web.pages.home import home
 from gateway.web.pages.link import link
 from gateway.web.pages.operator import OperatorPages
+from gateway.web.pages.policy import PolicyPages
 from gateway.web.pages.received import received
 from gateway.web.pages.requests import requests
 from gateway.web.pages.sent import sent
@@ -111,6 +113,7 @@ from gateway.web.pages.settings import settings as settings_page
 from gateway.web.pages.share import share
 from gateway.web.pages.wayf import WayfPages
 from gateway.web.passthrough import PassThrough
+from gateway.web.policy_api import policy as policy_operations
 from gateway.web.routes import DoorWay, Routes, dispatcher
 from gateway.web.sessions import Sessions
 from gateway.web.trail import Trail
@@ -148,6 +151,7 @@ class Gateway:
     others: Others
     ledger: Ledger
     live: Live
+    lists: Lists
     storage: Storage
     parties: Parties
     access: Access
@@ -442,6 +446,7 @@ def _joined(
         others=others,
         ledger=ledger,
         live=live,
+        lists=Lists(state.database, state.vault, live, others.audit, clock),
         storage=storage,
         parties=parties,
         access=access,
@@ -618,6 +623,20 @@ def _operator_pages(gateway: Gateway, frame: Frame, reading: Reading) -> Operato
     )
 
 
+def _operator_api(gateway: Gateway, operators: Operators) -> Table:
+    """What operators do, for scripts."""
+
+    async def somebody(request: web.BaseRequest, operation: Operation) -> User:
+        looks = operation.method == "GET"
+        return User(operators.find(request) if looks else operators.expect(request))
+
+    operations = policy_operations(
+        gateway.others.doorkeeper, gateway.live, gateway.ledger, gateway.lists, gateway.clock
+    )
+    summary = "What operators see and do, as their pages and commands."
+    return Table(operations, somebody, server="/api/v1", summary=summary, open_to_read=True)
+
+
 def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
     """The pages for people."""
     settings, ours, rates = gateway.settings, gateway.ours, gateway.rates
@@ -674,7 +693,24 @@ def shift_of(gateway: Gateway, reading: Reading) -> Shift:
     operators = Operators(settings.management, gateway.rates, gateway.audit, gateway.state.vault)
     frame = Frame(settings, gateway.ours, operators)
     pages = _operator_pages(gateway, frame, reading)
-    desk = Desk(gateway.state, gateway.storage, gateway.live, gateway.ledger, frame, pages)
+    policy = PolicyPages(
+        frame,
+        gateway.others.doorkeeper,
+        gateway.live,
+        gateway.ledger,
+        gateway.lists,
+        gateway.clock,
+    )
+    desk = Desk(
+        gateway.state,
+        gateway.storage,
+        gateway.live,
+        gateway.ledger,
+        frame,
+        pages,
+        policy,
+        _operator_api(gateway, operators),
+    )
     turnstile = Turnstile(settings)
     return Shift(_public_handler(gateway, turnstile), desk, turnstile)
 

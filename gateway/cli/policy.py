@@ -14,12 +14,10 @@ from gateway.cli.console import REFUSED, ConfigOption, JsonOption, run, show
 from gateway.errors import Malformed
 from gateway.model import Decision
 from gateway.ocm.address import authority
-from gateway.policy import bundles, explaining, sources
-from gateway.policy.cases import read_cases, read_facts
-from gateway.policy.facts import Verdict
+from gateway.policy import bundles, explaining, overview, rehearsing, sources
+from gateway.policy.cases import read_cases
 from gateway.policy.language import read_text
 from gateway.policy.lint import lint
-from gateway.policy.rules import judge
 from gateway.providers.directories import read_key
 from gateway.web.records import moment
 
@@ -35,33 +33,17 @@ def show_(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show the policy in force: its rules, where they come from, and what is wrong."""
 
     async def look(gateway: Gateway) -> dict[str, Any]:
-        in_force = gateway.others.doorkeeper.in_force
-        kept = await gateway.live.bundle()
-        return {
-            "version": in_force.version,
-            "default": in_force.policy.default.word,
-            "sources": [one.name for one in await gateway.live.sources()],
-            "rules": [
-                {
-                    "id": one.rule.id,
-                    "then": one.rule.outcome.word,
-                    "layer": "central" if one.rule.layer else "local",
-                    "limits": one.rule.limits.described(),
-                    "comment": one.rule.comment,
-                }
-                for one in in_force.policy.rules
-            ],
-            "bundle": {"version": kept.version, "fetchedAt": kept.fetched_at} if kept else None,
-            "shadow": in_force.shadow is not None,
-            "faults": list(gateway.live.trouble),
-        }
+        return overview.described(await _seen(gateway))
 
     found = run(config, look, as_json=as_json)
 
     def lines() -> list[str]:
         return [
             f"policy {found['version']}, default {found['default']}",
-            *(f"  {one['id']}  {one['then']}  {one['comment']}" for one in found["rules"]),
+            *(
+                f"  {one['id']}  {one['then']}  decided {one['decided']}  {one['comment']}"
+                for one in found["rules"]
+            ),
             *(f"  fault: {fault}" for fault in found["faults"]),
         ]
 
@@ -96,12 +78,8 @@ def what_if(
     """Tell what would be decided, and why. Nothing is counted or written down."""
 
     async def look(gateway: Gateway) -> dict[str, Any]:
-        keeper = gateway.others.doorkeeper
         given = {"action": action, "server": host} | _facts(fact or [])
-        facts = keeper.completed(read_facts(given))
-        verdict = keeper.weigh(facts)
-        steps = explaining.chain(facts, keeper.in_force.policy, verdict)
-        return _judged(verdict) | {"chain": steps}
+        return rehearsing.what_if(gateway.others.doorkeeper, given)
 
     found = run(config, look, as_json=as_json)
     show(found, lambda: _told(found), as_json=as_json)
@@ -124,12 +102,7 @@ def try_(
         policy = keeper.in_force.policy
         if candidate:
             policy = sources.alone(read_text(_text(candidate), candidate.name), policy.default)
-        found = []
-        for number, case in enumerate(cases, 1):
-            verdict = judge(keeper.completed(case.facts), policy)
-            met = {"case": number, "met": case.met(verdict), "expected": case.expect}
-            found.append(met | _judged(verdict))
-        return found
+        return rehearsing.tried(keeper, policy, cases)
 
     found = run(config, look, as_json=as_json)
     missed = [one for one in found if not one["met"]]
@@ -152,7 +125,7 @@ def lint_(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     async def look(gateway: Gateway) -> list[dict[str, str]]:
         policy = gateway.others.doorkeeper.in_force.policy
         found = lint(policy, await gateway.live.sources(), gateway.clock())
-        return [{"kind": one.kind, "about": one.about, "said": one.said} for one in found]
+        return [one.described() for one in found]
 
     found = run(config, look, as_json=as_json)
     show(
@@ -209,6 +182,11 @@ def publish(
     show(done, lambda: [f"Version {version} stands in {output}."], as_json=as_json)
 
 
+async def _seen(gateway: Gateway) -> overview.Overview:
+    keeper = gateway.others.doorkeeper
+    return await overview.overview(keeper, gateway.live, gateway.ledger, gateway.clock())
+
+
 def _list(config: ConfigOption, wanted: Callable[[], dict[str, Any]], *, as_json: bool) -> None:
     async def look(gateway: Gateway) -> list[Decision]:
         return await gateway.ledger.latest(**wanted())
@@ -226,15 +204,6 @@ def _list(config: ConfigOption, wanted: Callable[[], dict[str, Any]], *, as_json
         ),
         as_json=as_json,
     )
-
-
-def _judged(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "outcome": verdict.outcome.word,
-        "rule": verdict.rule,
-        "reason": verdict.reason,
-        "limits": verdict.limits.described(),
-    }
 
 
 def _told(found: dict[str, Any]) -> list[str]:

@@ -293,17 +293,13 @@ class _Writer:
 
     def rules(self, source: Source) -> Iterable[Rule]:
         document = source.document
-        plain = source.name == "policy"
         for outcome in (Outcome.DENY, Outcome.ALLOW):
             entries = getattr(document, outcome.word)
             if entries:
-                name = outcome.word if plain else f"{outcome.word}@{source.name}"
-                where = f"{source.name}: {outcome.word}"
-                yield self._noted(
-                    Rule(name, outcome, self._who(where, entries), layer=source.layer)
-                )
+                who = self._who(f"{source.name}: {outcome.word}", entries)
+                yield self._noted(Rule(_id(source, outcome), outcome, who, layer=source.layer))
         for number, text in enumerate(document.rules):
-            yield self._noted(self._rule(source, text, f"{source.name}.rules.{number}"))
+            yield self._noted(self._rule(source, text, _place(source, number)))
 
     def _noted(self, rule: Rule) -> Rule:
         if rule.id in self._seen:
@@ -363,6 +359,31 @@ class _Writer:
             else:
                 good.append(entry)
         return parse_names(good, f"@{title}" if title else "")
+
+
+def _id(source: Source, outcome: Outcome) -> str:
+    """What the rule is called that a list of servers makes."""
+    return outcome.word if source.name == "policy" else f"{outcome.word}@{source.name}"
+
+
+def _place(source: Source, number: int) -> str:
+    """What a rule without a name of its own is called."""
+    return f"{source.name}.rules.{number}"
+
+
+def written(sources: Iterable[Source]) -> dict[str, dict[str, Any]]:
+    """The id of each rule, and what it asks as it is written."""
+    found: dict[str, dict[str, Any]] = {}
+    said = {"id", "then", "limits", "comment", "public_comment"}
+    for source in sources:
+        for outcome in (Outcome.DENY, Outcome.ALLOW):
+            if entries := getattr(source.document, outcome.word):
+                found[_id(source, outcome)] = {"who": list(entries)}
+        for number, text in enumerate(source.document.rules):
+            found[text.id or _place(source, number)] = text.model_dump(
+                mode="json", by_alias=True, exclude_none=True, exclude=said
+            )
+    return found
 
 
 def groups_of(sources: Iterable[Source]) -> dict[str, frozenset[str]]:

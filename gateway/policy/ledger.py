@@ -18,6 +18,7 @@ from gateway.logs import event
 from gateway.model import Decision
 from gateway.store import decisions
 from gateway.store.database import Database
+from gateway.store.decisions import Tally
 
 _FLUSH_SECONDS = 0.5
 _MOST_WAITING = 2000
@@ -86,6 +87,11 @@ class Ledger:
             **wanted,  # type: ignore[arg-type]
         )
         return await self._database.read(read)
+
+    async def tally(self) -> Tally:
+        """How often each rule decided, of what is kept."""
+        await self.flush()
+        return await self._database.read(decisions.tally)
 
     async def work(self) -> None:
         """Write down what gathers, until cancelled."""

@@ -13,6 +13,8 @@ from gateway.policy.names import Names, endings
 from gateway.policy.rule import Rule
 from gateway.policy.rules import Policy
 
+MOST_RULES = 500
+"""With more, comparing each with each takes seconds: a command has them, a page has not."""
 _ANY_OF = ("users", "groups", "resource_types", "permissions", "protocols", "signed")
 _SAME = ("paths", "size_over", "size_under", "invited", "mfa", "capabilities", "pinned", "hours")
 
@@ -24,6 +26,10 @@ class Oddity:
     kind: str
     about: str
     said: str
+
+    def described(self) -> dict[str, str]:
+        """As JSON."""
+        return {"kind": self.kind, "about": self.about, "said": self.said}
 
 
 def lint(policy: Policy, sources: Iterable[Source], now: int) -> list[Oddity]:

@@ -4,9 +4,11 @@ columns server and then (allow or deny)."""
 import csv
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gateway.policy.language import MOST_BYTES, BadPolicy, Document, read_data, read_text
+from gateway.policy.names import parse_names, references
 
 _COLUMNS = ("server", "then")
 _OUTCOMES = ("allow", "deny")
@@ -14,31 +16,83 @@ _OUTCOMES = ("allow", "deny")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a new list adds and takes away, each entry in a line."""
+    """What a new list adds, takes away and leaves, each entry in a line."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
+    unchanged: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What cannot be taken: where it stands and what stands there, both empty where that is not one
+    line, and why not."""
+
+    where: str
+    text: str
+    reason: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.where, self.reason) if part)
 
 
 def read(text: str, name: str) -> Document:
     """A list from a file. Raises BadPolicy with all that is wrong."""
-    if not name.lower().endswith(".csv"):
-        return read_text(text, name)
+    document, faults = examine(text, name)
+    if faults:
+        raise BadPolicy([f"{name}: {one}" for one in faults])
+    return document
+
+
+def examine(text: str, name: str) -> tuple[Document, tuple[Fault, ...]]:
+    """What of a file can be taken, and what cannot, line by line.
+
+    Raises BadPolicy for a file that cannot be read at all.
+    """
     if len(text) > MOST_BYTES:
         raise BadPolicy([f"{name}: more than {MOST_BYTES} bytes"])
+    if name.lower().endswith(".csv"):
+        return _table(text, name)
+    document = read_text(text, name)
+    return document, tuple(_bad_names(document))
+
+
+def _table(text: str, name: str) -> tuple[Document, tuple[Fault, ...]]:
     rows = csv.DictReader(io.StringIO(text))
-    if tuple(rows.fieldnames or ())[:2] != _COLUMNS:
-        raise BadPolicy([f"{name}: the first line is not server,then"])
     found: dict[str, list[str]] = {outcome: [] for outcome in _OUTCOMES}
     faults = []
-    for number, row in enumerate(rows, 2):
-        if row["then"] in found and row["server"]:
-            found[row["then"]].append(row["server"])
-        else:
-            faults.append(f"{name}: line {number} is not a server, and allow or deny")
-    if faults:
-        raise BadPolicy(faults)
-    return read_data(found, name)
+    try:
+        if tuple(rows.fieldnames or ())[:2] != _COLUMNS:
+            raise BadPolicy([f"{name}: the first line is not server,then"])
+        for row in rows:
+            server, then = ((row[name] or "").strip() for name in _COLUMNS)
+            where = f"line {rows.line_num}"
+            if None in row or not server or then not in found:
+                said = ",".join(filter(None, (server, then)))
+                faults.append(Fault(where, said, "is not a server, and allow or deny"))
+            elif reason := _wrong(server):
+                faults.append(Fault(where, f"{server},{then}", reason))
+            else:
+                found[then].append(server)
+    except csv.Error as error:
+        raise BadPolicy([f"{name}: is not CSV: {error}"]) from error
+    return read_data(found, name), tuple(faults)
+
+
+def _bad_names(document: Document) -> Iterator[Fault]:
+    for outcome in _OUTCOMES:
+        for server in getattr(document, outcome):
+            if reason := _wrong(server):
+                yield Fault(outcome, server, reason)
+
+
+def _wrong(server: str) -> str:
+    """Why that names nobody; empty for a name, and for one of a set or directory."""
+    try:
+        parse_names(references([server])[0])
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def parse(text: str) -> Document:
@@ -51,10 +105,10 @@ def write(document: Document) -> str:
     return document.model_dump_json(by_alias=True, exclude_defaults=True)
 
 
-def compare(before: Document | None, after: Document) -> Change:
-    """What is new in one, and what is gone."""
-    old, new = set(_lines(before) if before else ()), set(_lines(after))
-    return Change(tuple(sorted(new - old)), tuple(sorted(old - new)))
+def compare(before: str, after: Document) -> Change:
+    """What is new in place of a list as it was kept, what is gone, and what stays."""
+    old, new = set(_lines(parse(before))), set(_lines(after))
+    return Change(tuple(sorted(new - old)), tuple(sorted(old - new)), tuple(sorted(old & new)))
 
 
 def csv_of(document: Document) -> str:

@@ -178,7 +178,8 @@ class Live:
     async def admit_list(self, document: Document) -> None:
         """Return when that list could hold beside the rest. Raises BadPolicy."""
         others = [one for one in await self._others() if one.name != LIST]
-        sources.assemble(self._written, [*others, Source(LIST, document)], self._members())
+        all_of_it = [*others, Source(LIST, document)]
+        await asyncio.to_thread(sources.assemble, self._written, all_of_it, self._members())
 
     async def sources(self) -> tuple[Source, ...]:
         """Every document that the policy is made of."""

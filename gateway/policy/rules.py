@@ -129,6 +129,17 @@ def judge(facts: Facts, policy: Policy) -> Verdict:
     return _within(_verdict(Outcome.ALLOW, min(counting, key=_by_id), facts, limits), facts)
 
 
+def in_order(policy: Policy) -> list[Compiled]:
+    """The rules in the order in which they win: of those that count, the first decides."""
+
+    def precedence(one: Compiled) -> tuple[int, int, str]:
+        rule = one.rule
+        layer = -1 if rule.outcome is Outcome.DENY else rule.layer
+        return layer, -rule.outcome, rule.id
+
+    return sorted(policy.rules, key=precedence)
+
+
 _VERBS = {
     Outcome.ALLOW: "allowed",
     Outcome.QUARANTINE: "held for review",

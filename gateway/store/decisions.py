@@ -1,13 +1,47 @@
 """What policy decided, kept for a while so that it can be explained."""
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from gateway.model import Authority, Decision
 from gateway.store.tables import decisions
+
+_MOST_SHADOWED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """How often something decided, and when last; None for never."""
+
+    times: int = 0
+    last_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shadowed:
+    """How often a decision of this outcome would have been another by the rehearsed policy."""
+
+    outcome: str
+    shadow: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The decisions that are kept, counted. `since` is when the oldest of them was made."""
+
+    kept: int
+    since: int | None
+    by_rule: Mapping[str, Decided]
+    shadowed: tuple[Shadowed, ...]
+
+    def of(self, rule: str) -> Decided:
+        """How often that rule decided."""
+        return self.by_rule.get(rule, Decided())
 
 
 def add(connection: Connection, entries: Iterable[Decision]) -> None:
@@ -53,3 +87,34 @@ def latest(
 def _decision(row: Row[Any]) -> Decision:
     values: list[Any] = list(row)[1:]  # the columns are the fields, behind the position
     return Decision(*values)
+
+
+def tally(connection: Connection) -> Tally:
+    """Count what is kept, in one look at the table."""
+    table = decisions.c
+    rows = connection.execute(
+        select(
+            table.rule,
+            table.outcome,
+            table.shadow,
+            func.count(),
+            func.min(table.at),
+            func.max(table.at),
+        ).group_by(table.rule, table.outcome, table.shadow)
+    ).all()
+    by_rule: dict[str, Decided] = {}
+    shadowed = []
+    for rule, outcome, shadow, times, _, last_at in rows:
+        known = by_rule.get(rule, Decided())
+        by_rule[rule] = Decided(known.times + times, max(known.last_at or 0, last_at))
+        if shadow:
+            shadowed.append(Shadowed(outcome, shadow, times))
+    gathered: Counter[tuple[str, str]] = Counter()
+    for one in shadowed:
+        gathered[one.outcome, one.shadow] += one.times
+    return Tally(
+        sum(row[3] for row in rows),
+        min((row[4] for row in rows), default=None),
+        by_rule,
+        tuple(Shadowed(*pair, times) for pair, times in gathered.most_common(_MOST_SHADOWED)),
+    )

@@ -9,13 +9,23 @@ from sqlalchemy import Connection, func, insert, select, update
 from gateway.store import facts, revisions
 from gateway.store.tables import policy_bundles, policy_lists
 
-_MOST_LISTS = 1000
+MOST_LISTS = 1000
 _VERSION = "policy version"
 
 
 @dataclass(frozen=True, slots=True)
+class Version:
+    """A change of the list: its number, from 1, when, by whom and why."""
+
+    number: int
+    made_at: int
+    made_by: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
-    """The list as it stood after one change; `document` is a policy text in JSON."""
+    """The list as it stood after that change; `document` is a policy text in JSON."""
 
     number: int
     made_at: int
@@ -44,10 +54,19 @@ def latest(connection: Connection) -> Listing | None:
     return Listing(*row) if row else None
 
 
-def history(connection: Connection) -> list[Listing]:
+def find(connection: Connection, number: int) -> Listing | None:
+    """The list of that number."""
+    row = connection.execute(
+        select(policy_lists).where(policy_lists.c.number == number)
+    ).one_or_none()
+    return Listing(*row) if row else None
+
+
+def history(connection: Connection, most: int = MOST_LISTS) -> list[Version]:
     """Every list there was, the newest first."""
-    query = select(policy_lists).order_by(policy_lists.c.number.desc()).limit(_MOST_LISTS)
-    return [Listing(*row) for row in connection.execute(query)]
+    columns = (policy_lists.c[name] for name in ("number", "made_at", "made_by", "note"))
+    query = select(*columns).order_by(policy_lists.c.number.desc()).limit(most)
+    return [Version(*row) for row in connection.execute(query)]
 
 
 def add(connection: Connection, document: str, *, made_at: int, made_by: str, note: str) -> Listing:

@@ -15,8 +15,10 @@ from gateway.policy.live import Live
 from gateway.sharing.storage import Storage
 from gateway.store.state import State
 from gateway.web.middleware import Handler
+from gateway.web.operations import Table
 from gateway.web.pages.frame import Frame
 from gateway.web.pages.operator import OperatorPages
+from gateway.web.pages.policy import PolicyPages
 from gateway.web.turnstile import Turnstile
 
 
@@ -30,6 +32,8 @@ class Desk:
     ledger: Ledger
     frame: Frame
     pages: OperatorPages
+    policy: PolicyPages
+    api: Table
 
 
 @dataclass(slots=True, eq=False)

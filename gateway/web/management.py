@@ -1,18 +1,22 @@
 """The management listener: is it alive, is it ready, how does it do. Never open to the world."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from gateway.dav.target import RequestPath, parse_target
 from gateway.errors import GatewayError
 from gateway.metrics import exposition
 from gateway.policy.explaining import decision
 from gateway.settings import Reading
 from gateway.store import facts, outbox
 from gateway.web.front import Desk, Front
+from gateway.web.middleware import headers_of, json_of
+from gateway.web.pages import policy
 from gateway.web.pages.frame import MOST_FORM_BYTES, Frame
 from gateway.web.pages.operator import ADDRESSES
 from gateway.web.requests import json_response
@@ -32,7 +36,8 @@ def management_app(front: Front, reading: Reading) -> web.Application:
     and we are not leaving: then nothing new should be sent here, while what runs is finished. This
     listener opens after the public one, so whoever reaches it finds that open.
 
-    `/policy/decisions/{id}`: why something was decided. A configuration or policy that cannot be
+    `/policy/decisions/{id}`: why something was decided. `/api/v1`: what operators do, described in
+    `/api/v1/openapi.json`. A configuration or policy that cannot be
     used leaves the gateway ready, with the older one, and is told of in `/readyz`. The rest are
     the operator's pages.
     """
@@ -66,6 +71,16 @@ def management_app(front: Front, reading: Reading) -> web.Application:
             return json_response(told, status=error.status)
         return json_response(decision(found))
 
+    async def api(request: web.Request) -> web.Response:
+        try:
+            path = parse_target(request.raw_path)
+            below = RequestPath(path.segments[2:], path.slash, path.query)
+            return await front.shift.desk.api.door(request, below)
+        except GatewayError as error:
+            response = json_of(error, secrets.token_hex(8))
+            headers_of(error, response)
+            return response
+
     async def database() -> str:
         held = front.shift.desk.state.database
         try:
@@ -98,6 +113,11 @@ def management_app(front: Front, reading: Reading) -> web.Application:
     app.router.add_get("/policy/decisions/{id}", explain)
     for path, get in ADDRESSES:
         app.router.add_get(path, _shown(front, lambda desk: desk.pages, get))
+    for path, look in policy.ADDRESSES:
+        app.router.add_get(path, _shown(front, lambda desk: desk.policy, look))
+    for path, post in policy.FORMS:
+        app.router.add_post(path, _shown(front, lambda desk: desk.policy, post))
+    app.router.add_route("*", "/api/v1/{operation:.*}", api)
     app.router.add_get("/login", _shown(front, lambda desk: desk.frame, Frame.log_in))
     for path, route in Static("").routes().items():
         app.router.add_get(path, route.methods["GET"])

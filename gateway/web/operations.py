@@ -94,16 +94,21 @@ class Table:
         *,
         server: str,
         summary: str,
+        open_to_read: bool = False,
     ) -> None:
         """`whoever` says who asks for an operation, or raises Unauthorized or Refused. `server` is
-        the address of the API."""
+        the address of the API. `open_to_read`: who only looks need not say who they are."""
         self._operations = tuple(operations)
         self._whoever = whoever
         self._server = server
         self._summary = summary
+        self._security: list[dict[str, list[str]]] = [
+            *([{}] if open_to_read else []),
+            {"basic": []},
+        ]
         self._document = self.document()
 
-    async def door(self, request: web.BaseRequest, path: RequestPath) -> web.StreamResponse:
+    async def door(self, request: web.BaseRequest, path: RequestPath) -> web.Response:
         """Everything below the address of the API."""
         if path.segments == ("openapi.json",) and request.method in ("GET", "HEAD"):
             return json_response(self._document)
@@ -156,7 +161,7 @@ class Table:
                 "summary": self._summary,
             },
             "servers": [{"url": self._server}],
-            "security": [{"basic": []}],
+            "security": self._security,
             "paths": paths,
             "components": {
                 "schemas": schemas,
@@ -201,7 +206,8 @@ async def _body(request: web.BaseRequest, operation: Operation) -> Taken | None:
         return None
     if request.content_type != "application/json":
         raise Malformed("the request is not application/json")
-    members = json.load_object(await read_body(request, operation.most_bytes, _READ_SECONDS))
+    most = operation.most_bytes
+    members = json.load_object(await read_body(request, most, _READ_SECONDS), most)
     try:
         return operation.takes.model_validate(members)
     except ValidationError as error:

@@ -19,11 +19,13 @@ from gateway.model import (
     ShareType,
 )
 from gateway.ocm.discovery import Discovery, encode
+from gateway.policy.lists import Preview
 from gateway.policy.verifying import Verification
 from gateway.providers.directories import DirectoryState
 from gateway.providers.ring import OwnKey
 from gateway.sharing.recipients import Recipient
 from gateway.sharing.reviewing import Held
+from gateway.store.policies import Listing, Version
 
 
 def sent(share: SentShare) -> dict[str, Any]:
@@ -362,3 +364,22 @@ def contact_line(one: Contact) -> str:
 def moment(seconds: int) -> str:
     """A time, in UTC."""
     return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(seconds))
+
+
+def version(one: Version | Listing) -> dict[str, Any]:
+    """A list of the policy's history, as JSON."""
+    return {"number": one.number, "madeAt": one.made_at, "madeBy": one.made_by, "note": one.note}
+
+
+def preview(found: Preview) -> dict[str, Any]:
+    """What a list would change, as JSON."""
+    return {
+        "before": found.before,
+        "added": list(found.change.added),
+        "removed": list(found.change.removed),
+        "unchanged": len(found.change.unchanged),
+        "refused": [
+            {"where": one.where, "text": one.text, "reason": one.reason} for one in found.refused
+        ],
+        "seen": found.seen,
+    }

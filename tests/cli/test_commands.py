@@ -418,7 +418,7 @@ def test_what_the_operator_changes_is_in_the_audit_trail(command, tmp_path):
     command("keys", "activate", staged)
     command("keys", "retire", before, "--compromised")
     (tmp_path / "list.csv").write_text("server,then\nevil.example.org,deny\n")
-    command("policy", "import", str(tmp_path / "list.csv"), "--apply", "--note", "a wave of spam")
+    command("policy", "import", str(tmp_path / "list.csv"), "--note", "a wave of spam")
     command("policy", "rollback")
     command("sessions", "end", "-u", "alice")
     entries = command("audit", "list")[::-1]

@@ -12,7 +12,7 @@ from gateway import app, transport
 from gateway.errors import ProviderFailed
 from gateway.logs import REQUEST
 from gateway.web.bodies import Bodies
-from gateway.web.pages.operator import ADDRESSES
+from gateway.web.pages import operator, policy
 from gateway.web.sessions import Sessions
 from gateway.web.views import Pages
 from tests.pages import tour
@@ -37,19 +37,19 @@ def pages_of(gateway):
     bodies = Bodies(gateway.live.running, on=False)
     routes = app._pages(gateway, pages, bodies)
     people = {path for path, one in routes.items() if "GET" in one.methods and one.name != "static"}
-    return people, {path for path, _ in ADDRESSES}
+    return people, {path for path, _ in operator.ADDRESSES + policy.ADDRESSES}
 
 
 async def test_every_page_is_on_the_tour_and_asks_no_other_server(tmp_path, monkeypatch):
     async with two_gateways(tmp_path, **tour.NORTH) as (north, south, files):
         tour.fill(*files)
         stops = await tour.furnish(north, south)
-        people, operator = pages_of(north)
+        people, theirs_all = pages_of(north)
         seen = {urlsplit(one.path).path for one in stops if one.who != "operator"}
         assert people - tour.NO_PAGES.keys() - seen == set(), "add these to tests/pages/tour.py"
         assert tour.NO_PAGES.keys() <= people, "these are gone"
         theirs = [urlsplit(one.path).path for one in stops if one.who == "operator"]
-        for path in operator:
+        for path in theirs_all:
             pattern = re.sub(r"\{\w+\}", "[^/]+", path)
             assert any(re.fullmatch(pattern, one) for one in theirs), f"add {path} to the tour"
         drawn = {file.stem.removesuffix("-phone") for file in PICTURES.glob("*.png")}
@@ -85,7 +85,7 @@ async def test_no_page_has_a_fault_that_axe_finds(tmp_path, desk):
         tour.fill(*files)
         stops = await tour.furnish(north, south)
         desks = {"stranger": await desk(north), "alice": await desk(north, "alice")}
-        desks["operator"] = await desk(north)
+        desks["operator"] = await desk(north, **tour.OLGA)
         for stop in stops:
             await look_at(desks[stop.who], address_of(north, stop))
 
@@ -96,9 +96,10 @@ def address_of(gateway, stop):
     return gateway.ours.origin + stop.path
 
 
-async def look_at(desk, url):
+async def look_at(desk, url, *, load=True):
     """Everything that can be seen of a page without using it, in both schemes and widths."""
-    await desk.page.goto(url)
+    if load:
+        await desk.page.goto(url)
     assert await desk.page.locator("h1").count() == 1, url
     for width in WIDTHS:
         await desk.page.set_viewport_size({"width": width, "height": 900})

@@ -10,7 +10,7 @@ from tests.pages.conftest import PHONE, two_gateways
 from tests.pages.test_quality import PICTURES, address_of
 
 DESK = {"width": 800, "height": 600}
-ON_THE_PHONE = ("files", "received", "share", "sent-share", "operator-overview")
+ON_THE_PHONE = ("files", "received", "share", "sent-share", "operator-overview", "operator-policy")
 
 pytestmark = pytest.mark.skipif(
     "SCREENSHOTS" not in os.environ, reason="`make screenshots` takes them"
@@ -28,7 +28,8 @@ async def test_every_page_is_drawn(tmp_path, desk):
             ("", {"viewport": DESK}),
             ("-phone", {"viewport": PHONE, "color_scheme": "dark"}),
         ):
-            desks = {who: await desk(north, **options) for who in ("stranger", "alice", "operator")}
+            desks = {who: await desk(north, **options) for who in ("stranger", "alice")}
+            desks["operator"] = await desk(north, **options, **tour.OLGA)
             await desks["alice"].login("alice")
             for stop in stops:
                 if end and stop.name not in ON_THE_PHONE:

@@ -21,8 +21,10 @@ from gateway.model import (
 )
 from gateway.ocm.invites import parse_invite
 from gateway.providers.registry import Standing
+from gateway.sharing.credentials import basic
 from gateway.sharing.sending import Offer
 from gateway.store import asking, contacts, requests
+from tests.pair import eventually
 from tests.servers import Storage
 
 NORTH: dict[str, Any] = {
@@ -30,8 +32,11 @@ NORTH: dict[str, Any] = {
     "mail": {"host": "127.0.0.1", "port": 9, "security": "none", "sender": "ocm@north.example"},
     "news": {"address": "{user}@north.example"},
     "outbox": {"first_retry_seconds": 600},
+    "management": {"operators": [{"name": "olga", "password": "olga-password"}]},
 }
 """What has to be switched on for every page to be there."""
+OLGA = {"extra_http_headers": {"Authorization": basic("olga", "olga-password")}}
+"""An operator who is logged in."""
 
 NO_PAGES = {
     "/files/content": "a file",
@@ -169,6 +174,10 @@ def _own(sent: Any, inbox: dict[str, str], back: Any, taken: Any) -> tuple[tuple
 
 async def _operator(north: Gateway, south: Gateway) -> tuple[tuple[str, str], ...]:
     registry = north.others.registry
+    for text, note in (("spam.example,deny", "a wave of spam"), ("*.spam.example,deny", "again")):
+        await north.lists.apply(f"server,then\n{text}\n", "list.csv", by="operator olga", note=note)
+    rules = north.others.doorkeeper
+    await eventually(lambda: rules.in_force.policy.rules, 5)
     await registry.decide("spam.example", Standing.BLOCKED, "they spam")
     refused = ""
     try:
@@ -180,6 +189,10 @@ async def _operator(north: Gateway, south: Gateway) -> tuple[tuple[str, str], ..
         ("operator-overview", "/"),
         ("operator-servers", "/servers"),
         ("operator-server", f"/servers/{south.ours.authority}"),
+        ("operator-policy", "/policy"),
+        ("operator-policy-test", "/policy/test?action=share-in&server=x.spam.example&user=alice"),
+        ("operator-policy-list", "/policy/list"),
+        ("operator-policy-version", "/policy/list/1"),
         ("operator-decisions", "/decisions"),
         ("operator-decision", f"/decisions/{refused}"),
         ("operator-outbox", "/outbox"),

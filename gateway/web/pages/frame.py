@@ -29,6 +29,7 @@ _READ_SECONDS = 30
 _MENU = (
     ("/", N_("Overview")),
     ("/servers", N_("Servers")),
+    ("/policy", N_("Policy")),
     ("/decisions", N_("Decisions")),
     ("/outbox", N_("Outbox")),
     ("/audit", N_("Audit")),
@@ -69,7 +70,7 @@ class Frame:
         self._environments = {code: self._environment(code) for code, _ in self._languages.names}
 
     def page(
-        self, request: web.Request, name: str, here: str, *, status: int = 200, **values: object
+        self, request: web.Request, name: str, here: str, /, *, status: int = 200, **values: object
     ) -> web.Response:
         """A page from its template; `here` is its place in the menu. Raises Unauthorized."""
         return self._page(request, self._operators.find(request), name, here, status, values)
@@ -108,7 +109,9 @@ class Frame:
             "faults": error.faults if isinstance(error, Misconfigured) else [],
             "heading": HEADINGS.get(error.status, OTHERWISE),
         }
-        response = self._page(request, "", "failed", "", error.status, values)
+        at = request.path
+        here = max((path for path, _ in _MENU if f"{at}/".startswith(f"{path}/")), default="/")
+        response = self._page(request, "", "failed", here, error.status, values)
         headers_of(error, response)
         return response
 
@@ -148,6 +151,7 @@ class Frame:
             "ours": self._ours,
             "pages": _MENU,
             "language": code,
+            "url": str,
             "static": self._static.address,
             "told": partial(self._languages.told, code),
         }
