@@ -628,7 +628,7 @@ def _operator_api(gateway: Gateway, operators: Operators) -> Table:
 
     async def somebody(request: web.BaseRequest, operation: Operation) -> User:
         looks = operation.method == "GET"
-        return User(operators.find(request) if looks else operators.expect(request))
+        return User(await (operators.find(request) if looks else operators.expect(request)))
 
     operations = policy_operations(
         gateway.others.doorkeeper, gateway.live, gateway.ledger, gateway.lists, gateway.clock

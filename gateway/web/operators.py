@@ -33,7 +33,7 @@ class Operators:
         """Whether anybody may act."""
         return bool(self._known)
 
-    def find(self, request: web.BaseRequest) -> str:
+    async def find(self, request: web.BaseRequest) -> str:
         """The operator who asks, as the audit trail names them; empty for who does not say.
 
         Raises Unauthorized for wrong credentials, TooMany for too many of them.
@@ -44,7 +44,7 @@ class Operators:
         name, password = basic_pair(given[0]) if len(given) == 1 else ("", "")
         address = request.remote or ""
         who = f"operator {name}"
-        with self._rates.guessing("login", network_of(address), Unauthorized, name=who):
+        async with self._rates.guessing("login", network_of(address), Unauthorized, name=who):
             known = self._known.get(name)
             if not proves(
                 password, *((known.password, known.password_file) if known else ("", None))
@@ -54,7 +54,7 @@ class Operators:
                 raise Unauthorized("user name or password is wrong", challenges=(_BASIC,))
         return who
 
-    def expect(self, request: web.BaseRequest) -> str:
+    async def expect(self, request: web.BaseRequest) -> str:
         """The operator who is about to act, from one of our own pages or from a script.
 
         Raises Refused, Unauthorized and TooMany.
@@ -66,11 +66,11 @@ class Operators:
             raise Refused("this form was sent from another site", detail="Origin differs")
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             raise Refused("this form was sent from another site", detail="Sec-Fetch-Site")
-        return self.log_in(request)
+        return await self.log_in(request)
 
-    def log_in(self, request: web.BaseRequest) -> str:
+    async def log_in(self, request: web.BaseRequest) -> str:
         """The operator who asks; Unauthorized, with which a browser asks them, for nobody."""
-        if who := self.find(request):
+        if who := await self.find(request):
             return who
         raise Unauthorized("log in to act here", challenges=(_BASIC,))
 

@@ -69,15 +69,16 @@ class Frame:
         self._static = Static("")
         self._environments = {code: self._environment(code) for code, _ in self._languages.names}
 
-    def page(
+    async def page(
         self, request: web.Request, name: str, here: str, /, *, status: int = 200, **values: object
     ) -> web.Response:
         """A page from its template; `here` is its place in the menu. Raises Unauthorized."""
-        return self._page(request, self._operators.find(request), name, here, status, values)
+        who = await self._operators.find(request)
+        return self._page(request, who, name, here, status, values)
 
-    def lost(self, request: web.Request, here: str) -> web.Response:
+    async def lost(self, request: web.Request, here: str) -> web.Response:
         """There is no such thing; `here` leads back."""
-        return self.page(request, "lost", here, status=404)
+        return await self.page(request, "lost", here, status=404)
 
     def redirect(self, path: str) -> web.Response:
         """On to another page, after a form."""
@@ -85,13 +86,13 @@ class Frame:
 
     async def log_in(self, request: web.Request) -> web.Response:
         """Have the browser ask who it is, then go back to where one was."""
-        self._operators.log_in(request)
+        await self._operators.log_in(request)
         there = request.query.get("next", "/")
         return self.redirect(there if there in dict(_MENU) else "/")
 
     async def form(self, request: web.Request) -> Form:
         """What an operator sent. Raises Refused, Unauthorized, Malformed and TooLarge."""
-        who = self._operators.expect(request)
+        who = await self._operators.expect(request)
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 form = Form(who, await request.post())

@@ -51,7 +51,7 @@ class OperatorPages:
         waiting, dead = await self._state.database.read(outbox.depth)
         refused = [one for one in await self._ledger.latest(most=_MOST) if one.outcome != "allow"]
         servers = await self._registry.all()
-        return self._frame.page(
+        return await self._frame.page(
             request,
             "overview",
             "/",
@@ -67,55 +67,57 @@ class OperatorPages:
 
     async def get_servers(self, request: web.Request) -> web.Response:
         """The registry."""
-        return self._frame.page(request, "servers", "/servers", servers=await self._registry.all())
+        return await self._frame.page(
+            request, "servers", "/servers", servers=await self._registry.all()
+        )
 
     async def get_server(self, request: web.Request) -> web.Response:
         """One server with its keys."""
         wanted = request.match_info["server"]
         found = next((one for one in await self._registry.all() if one.authority == wanted), None)
         if found is None:
-            return self._frame.lost(request, "/servers")
+            return await self._frame.lost(request, "/servers")
         keys = await self._registry.keys_of(found.authority)
         decisions = await self._ledger.latest(provider=found.authority, most=10)
-        return self._frame.page(
+        return await self._frame.page(
             request, "server", "/servers", one=found, keys=keys, decisions=decisions
         )
 
     async def get_decisions(self, request: web.Request) -> web.Response:
         """What policy decided lately."""
         latest = await self._ledger.latest(most=_MOST)
-        return self._frame.page(request, "decisions", "/decisions", decisions=latest)
+        return await self._frame.page(request, "decisions", "/decisions", decisions=latest)
 
     async def get_decision(self, request: web.Request) -> web.Response:
         """Why: one decision with its whole chain."""
         try:
             found = await self._ledger.by_id(request.match_info["id"])
         except GatewayError:
-            return self._frame.lost(request, "/decisions")
+            return await self._frame.lost(request, "/decisions")
         steps = [
             (str(step.get("step", "")), [(k, _said(v)) for k, v in step.items() if k != "step"])
             for step in json.loads(found.chain)
         ]
         said = json.dumps(decision(found), indent=2, ensure_ascii=False)
-        return self._frame.page(
+        return await self._frame.page(
             request, "decision", "/decisions", one=found, steps=steps, whole=said
         )
 
     async def get_outbox(self, request: web.Request) -> web.Response:
         """What other servers have yet to be told."""
         entries = await self._state.database.read(outbox.all_entries)
-        return self._frame.page(request, "outbox", "/outbox", entries=entries)
+        return await self._frame.page(request, "outbox", "/outbox", entries=entries)
 
     async def get_audit(self, request: web.Request) -> web.Response:
         """The newest entries of the audit trail."""
         newest = await self._state.database.read(
             partial(audit.entries, wanted=Wanted(), most=_MOST, newest_first=True)
         )
-        return self._frame.page(request, "audit", "/audit", entries=newest)
+        return await self._frame.page(request, "audit", "/audit", entries=newest)
 
     async def get_keys(self, request: web.Request) -> web.Response:
         """Our own keys."""
-        return self._frame.page(
+        return await self._frame.page(
             request, "keys", "/keys", active=self._ring.active, keys=self._ring.published
         )
 
@@ -127,7 +129,7 @@ class OperatorPages:
         for one in found:
             section, _, name = one.name.partition(".")
             sections.setdefault(section, []).append((name, settings.text(one.value), one))
-        return self._frame.page(
+        return await self._frame.page(
             request,
             "configuration",
             "/configuration",

@@ -56,7 +56,7 @@ class PolicyPages:
         rules = [one for one in found.rules if folded(wanted) in folded(_searched(one))]
         part = cut(rules, Turn(_page(request.query.get("page", "")), CARDS))
         rehearsed = found.in_force.shadow is not None
-        return self._frame.page(
+        return await self._frame.page(
             request,
             "policy",
             _HERE,
@@ -78,7 +78,7 @@ class PolicyPages:
             except Malformed as error:
                 problem = error
         steps = {step["step"]: step for step in result["chain"]} if result else {}
-        return self._frame.page(
+        return await self._frame.page(
             request,
             "policy_test",
             _HERE,
@@ -98,7 +98,7 @@ class PolicyPages:
         held = await self._lists.latest()
         versions = await self._lists.history(_MOST_VERSIONS)
         change = await self._lists.difference(await self._lists.by_number(0), held)
-        return self._frame.page(
+        return await self._frame.page(
             request,
             "policy_list",
             _HERE,
@@ -122,7 +122,7 @@ class PolicyPages:
         except UnicodeDecodeError as error:
             raise Malformed("the list is not text in UTF-8", detail=str(error)) from error
         found = await self._lists.preview(text, name[-100:])
-        return self._frame.page(
+        return await self._frame.page(
             request,
             "policy_preview",
             _HERE,
@@ -151,10 +151,10 @@ class PolicyPages:
         try:
             one = await self._lists.by_number(_number(request.match_info["number"]))
         except NotFound:
-            return self._frame.lost(request, "/policy/list")
+            return await self._frame.lost(request, "/policy/list")
         held = await self._lists.latest()
         before = await self._lists.by_number(max(one.number - 1, 0))
-        return self._frame.page(
+        return await self._frame.page(
             request,
             "policy_version",
             _HERE,
