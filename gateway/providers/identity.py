@@ -162,7 +162,7 @@ class Identity:
         metrics.signatures.labels(result="tolerated", reason="").inc()
 
     async def _check_with_keys(self, signature: Signature, expected: Authority) -> VerificationKey:
-        keys = await self._keys_of(expected, signature.scheme)
+        keys = await self._keys_of(expected, signature)
         try:
             return check_keyed(signature, *keys.keys)
         except BadSignature as error:
@@ -172,9 +172,9 @@ class Identity:
                 raise
             return check_keyed(signature, *newer.keys)
 
-    async def _keys_of(self, expected: Authority, scheme: Scheme) -> KeySet:
+    async def _keys_of(self, expected: Authority, signature: Signature) -> KeySet:
         try:
-            return await self._keys.of(expected, scheme)
+            return await self._keys.of(expected, signature.scheme, kid=signature.keyid)
         except ProviderFailed as error:
             raise Unavailable(
                 f"the keys of {expected} cannot be fetched just now",

@@ -58,22 +58,29 @@ class ProviderKeys:
         self._cache_seconds = cache_seconds
         self._failure_seconds = failure_seconds
         self._provider_seconds = provider_seconds
-        kept, failed = max(cache_seconds, 1), max(failure_seconds, 1)
+        kept, failed = max(cache_seconds, 2), max(failure_seconds, 1)
         self._sets: TTLCache[_Kind, KeySet] = TTLCache(_MANY, kept)
         self._failed: TTLCache[_Kind, GatewayError] = TTLCache(_MANY, failed)
         self._renewals: TTLCache[tuple[_Kind, str], int] = TTLCache(_MANY, _RENEWAL_SECONDS)
         self._locks: TTLCache[_Kind, asyncio.Lock] = TTLCache(_MANY, 600)
 
-    async def of(self, provider: Authority, scheme: Scheme = Scheme.RFC9421) -> KeySet:
+    async def of(
+        self, provider: Authority, scheme: Scheme = Scheme.RFC9421, *, kid: str = ""
+    ) -> KeySet:
         """The keys of a server for one scheme, at most `cache_seconds` old.
 
+        A `kid` that they lack does not have them fetched anew within a second, however short that
+        is: else anybody could have us fetch as often as he likes. `renewed` does, if not too often.
         Raises ProviderFailed when they cannot be fetched, ProviderRefused when there are none.
         """
         kind = (provider, scheme)
         async with self._lock(kind):
             cached = self._sets.get(kind)
-            if cached and self._clock() - cached.fetched_at < self._cache_seconds:
-                return cached
+            if cached:
+                lacks = kid and all(one.kid != kid for one in cached.keys)
+                fresh_seconds = max(self._cache_seconds, 2 if lacks else 0)
+                if self._clock() - cached.fetched_at < fresh_seconds:
+                    return cached
             if failure := self._failed.get(kind):
                 raise failure
             return await self._renew(kind)

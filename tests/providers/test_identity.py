@@ -71,6 +71,19 @@ async def test_keys_are_fetched_from_the_place_that_the_server_names(gateway, pe
     assert peer.requests("GET /.well-known/jwks.json") == []
 
 
+@pytest.mark.conforms("OCM-RFC7517-08")
+async def test_random_key_ids_cost_few_fetches_even_without_a_cache(opened, peer):
+    clock = Clock()
+    gateway = await opened(clock=clock, discovery={"cache_seconds": 0})
+    for number in range(30):
+        forged = signed(peer, keyid=f"{peer.authority}#{number}")
+        assert await reason(gateway, peer, forged) is Reason.UNKNOWN_KEY
+    assert len(peer.requests("GET /.well-known/jwks.json")) <= 4
+    # What has become of a key that is known is seen at once.
+    peer.keys[:] = [ed25519_key(f"{peer.authority}#new")]
+    assert await reason(gateway, peer, signed(peer)) is Reason.UNKNOWN_KEY
+
+
 @pytest.mark.conforms("OCM-RFC8615-05")
 async def test_keys_at_another_server_are_not_its_keys(gateway, peer, other):
     peer.document["jwksUri"] = f"{other.origin}/.well-known/jwks.json"
