@@ -56,4 +56,7 @@ def base_of(share: ReceivedShare, discovery: Discovery, approach: Approach, ours
     path = webdav_path(discovery, share.resource_type)
     if path is None:
         raise ProviderRefused(f"{share.sending_server} serves no WebDAV")
-    return discovery.asked_at + path.rstrip("/") + encode_path(uri_segments(uri))
+    prefix = path.rstrip("/")
+    # Reva means the path at its server by a slash in front.
+    uri = uri.removeprefix(prefix) if uri.startswith(prefix + "/") else uri
+    return discovery.asked_at + prefix + encode_path(uri_segments(uri))

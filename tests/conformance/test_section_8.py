@@ -22,9 +22,10 @@ async def test_the_sender_s_server_is_discovered_and_not_the_owner_s(opened, pee
 
 @pytest.mark.conforms("OCM-8-10", "OCM-8-02", "OCM-6.1-40")
 @pytest.mark.parametrize("path", ["/dav/p", "/dav/p/"])
-async def test_path_and_uri_are_joined_with_one_slash(gateway, peer, path):
+@pytest.mark.parametrize("uri", ["abc", "/abc", "/dav/p/abc"])
+async def test_path_and_uri_are_joined_with_one_slash(gateway, peer, path, uri):
     peer.document["resourceTypes"][0]["protocols"]["webdav"] = path
-    share = await receive_share(peer, gateway, webdav={"uri": "abc"})
+    share = await receive_share(peer, gateway, webdav={"uri": uri})
     assert (await browse(gateway, peer, share.folder)).status == 207
     assert peer.dav[-1].path.rstrip("/") == "/dav/p/abc"
 
