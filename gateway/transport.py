@@ -37,6 +37,7 @@ REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND"})
 """Methods without effect: asked once more when a kept-alive connection turns out to be dead."""
 
 _IDLE_SECONDS = 120
+_NOT_PUBLIC = "is not an address of the public internet"
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 Body = bytes | AsyncIterator[bytes] | None
@@ -160,11 +161,20 @@ def _mapped() -> Iterator[None]:
     except aiohttp.ClientConnectorDNSError as error:
         raise ProviderFailed("the other server has no address", detail=str(error)) from error
     except (aiohttp.ClientConnectionError, OSError) as error:
+        if _kept_in(error):
+            raise ProviderRefused(
+                "the other server has no address on the public internet", detail=_cause(error)
+            ) from error
         raise ProviderFailed("the other server cannot be reached", detail=_cause(error)) from error
     except (aiohttp.ClientError, ValueError) as error:
         raise ProviderFailed(
             "the other server did not answer properly", detail=_cause(error)
         ) from error
+
+
+def _kept_in(error: BaseException) -> bool:
+    """Whether it was the address guard that said no."""
+    return str(getattr(error, "strerror", "")).endswith(_NOT_PUBLIC)
 
 
 def _cause(error: BaseException) -> str:
@@ -304,7 +314,7 @@ def _connector_to(reach: Callable[[str], bool]) -> Callable[..., aiohttp.TCPConn
     def made(info: tuple[Any, ...]) -> socket.socket:
         family, kind, protocol, _, address = info
         if not reach(str(address[0])):
-            why = f"{address[0]} is not an address of the public internet"
+            why = f"{address[0]} {_NOT_PUBLIC}"
             raise OSError(errno.EACCES, why)
         return socket.socket(family, kind, protocol)
 

@@ -501,3 +501,14 @@ async def test_plain_http_is_refused_in_production(opened, peer):
         await gateway.inviting.accept_invite("alice", Invite("token", provider))
     await create_share(gateway, peer)
     assert peer.seen == []
+
+
+async def test_a_server_at_a_private_address_is_refused_at_once_and_hears_nothing(opened, peer):
+    gateway = await opened(testing={"hosts": ["127.0.0.1"]})
+    port = peer.authority.partition(":")[2]
+    for host in ("127.0.0.2", "localhost", "[::1]", "10.0.0.1", "169.254.169.254"):
+        offer = Offer("alice", "/trip", f"einstein@{host}:{port}")
+        share = await gateway.sending.create_share(offer)
+        assert share.state is SentState.REFUSED
+        assert "no address on the public internet" in share.reason
+    assert peer.seen == []
