@@ -30,6 +30,8 @@ from gateway.policy.live import Live
 from gateway.policy.live import Settings as PolicySettings
 from gateway.policy.refusals import refusal
 from gateway.policy.streaming import STDOUT, Stream
+from gateway.probes.examiner import Examiner
+from gateway.probes.trials import Trials
 from gateway.providers.client import ProviderClient
 from gateway.providers.dialects import Dialects
 from gateway.providers.directories import Directories
@@ -92,6 +94,7 @@ from gateway.web.letters import Letters
 from gateway.web.listener import Listener
 from gateway.web.login import Login
 from gateway.web.management import management_app
+from gateway.web.managing import managing
 from gateway.web.middleware import SERVER, Handler, Manner, around
 from gateway.web.oidc import Oidc
 from gateway.web.old import OldAddresses
@@ -101,10 +104,15 @@ from gateway.web.pages.acceptance import acceptance
 from gateway.web.pages.change import change
 from gateway.web.pages.contacts import contacts
 from gateway.web.pages.files import files
-from gateway.web.pages.frame import Frame
+from gateway.web.pages.frame import Frame, OperatorPage
 from gateway.web.pages.home import home
 from gateway.web.pages.link import link
-from gateway.web.pages.operator import OperatorPages
+from gateway.web.pages.operator import configuration, overview
+from gateway.web.pages.operator_audit import decisions, trail
+from gateway.web.pages.operator_keys import keys as keys_page
+from gateway.web.pages.operator_outbox import outbox as outbox_page
+from gateway.web.pages.operator_review import review
+from gateway.web.pages.operator_servers import servers
 from gateway.web.pages.policy import PolicyPages
 from gateway.web.pages.received import received
 from gateway.web.pages.requests import requests
@@ -173,6 +181,8 @@ class Gateway:
     sweeping: Sweeping
     operating: Operating
     reviewing: Reviewing
+    examiner: Examiner
+    trials: Trials
     anywhere: Guarded
     messages: Messages
     wayf: Wayf
@@ -437,6 +447,7 @@ def _joined(
     inviting = Inviting(ours, state, others, parties, _terms(settings), newsroom, clock)
     leaving = Leaving(ours, state, others, sending, receiving, outbox, clock)
     visiting = Visiting(ours, state, others, clock)
+    examiner = Examiner(settings, ours, others, clock)
     contacts_ = Contacts(ours, state, parties, leaving, clock)
     return Gateway(
         settings=settings,
@@ -499,6 +510,8 @@ def _joined(
         ),
         operating=Operating(others.registry, ring, outbox, others.audit),
         reviewing=Reviewing(state.database, receiving, sending),
+        examiner=examiner,
+        trials=Trials(state.database, others.audit, examiner.federation, clock),
         directories=directories,
         audit=others.audit,
         stream=stream,
@@ -609,17 +622,19 @@ def _api(gateway: Gateway, doors: Doors) -> Table:
     )
 
 
-def _operator_pages(gateway: Gateway, frame: Frame, reading: Reading) -> OperatorPages:
+def _operator_pages(gateway: Gateway, frame: Frame, reading: Reading) -> tuple[OperatorPage, ...]:
     """The operator's pages."""
-    return OperatorPages(
-        frame,
-        gateway.settings,
-        reading,
-        gateway.state,
-        gateway.others.registry,
-        gateway.ring,
-        gateway.live,
-        gateway.ledger,
+    state, ledger, clock = gateway.state, gateway.ledger, gateway.clock
+    registry, operating, reviewing = gateway.others.registry, gateway.operating, gateway.reviewing
+    return (
+        *overview(frame, state, registry, gateway.live, ledger, reviewing, reading),
+        *servers(frame, registry, ledger, operating, gateway.trials, clock),
+        *review(frame, reviewing, ledger),
+        *decisions(frame, state, ledger),
+        *outbox_page(frame, gateway.outbox, operating),
+        *trail(frame, state),
+        *keys_page(frame, gateway.ring, operating, clock),
+        *configuration(frame, gateway.settings, reading),
     )
 
 
@@ -630,8 +645,20 @@ def _operator_api(gateway: Gateway, operators: Operators) -> Table:
         looks = operation.method == "GET"
         return User(await (operators.find(request) if looks else operators.expect(request)))
 
-    operations = policy_operations(
-        gateway.others.doorkeeper, gateway.live, gateway.ledger, gateway.lists, gateway.clock
+    operations = (
+        *policy_operations(
+            gateway.others.doorkeeper, gateway.live, gateway.ledger, gateway.lists, gateway.clock
+        ),
+        *managing(
+            gateway.state,
+            gateway.others.registry,
+            gateway.ring,
+            gateway.ledger,
+            gateway.operating,
+            gateway.outbox,
+            gateway.reviewing,
+            gateway.trials,
+        ),
     )
     summary = "What operators see and do, as their pages and commands."
     return Table(operations, somebody, server="/api/v1", summary=summary, open_to_read=True)
@@ -691,8 +718,7 @@ def shift_of(gateway: Gateway, reading: Reading) -> Shift:
     """The parts of a gateway that answer."""
     settings = gateway.settings
     operators = Operators(settings.management, gateway.rates, gateway.audit, gateway.state.vault)
-    frame = Frame(settings, gateway.ours, operators)
-    pages = _operator_pages(gateway, frame, reading)
+    frame = Frame(settings, gateway.ours, operators, gateway.state, gateway.clock)
     policy = PolicyPages(
         frame,
         gateway.others.doorkeeper,
@@ -707,7 +733,7 @@ def shift_of(gateway: Gateway, reading: Reading) -> Shift:
         gateway.live,
         gateway.ledger,
         frame,
-        pages,
+        {page.path: page for page in _operator_pages(gateway, frame, reading)},
         policy,
         _operator_api(gateway, operators),
     )
@@ -750,6 +776,7 @@ async def attentive(gateway: Gateway) -> AsyncIterator[None]:
             yield
     finally:
         await gateway.accesses.close()
+        await gateway.trials.close()
         await gateway.wayf.close()
 
 

@@ -1,57 +1,21 @@
 """Where the parts of an examination meet: a gateway opened beside the running one, and probes."""
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import Awaitable, Callable
 
 from gateway.app import Gateway, open_gateway
 from gateway.config import Config
 from gateway.errors import GatewayError
 from gateway.model import Authority
-from gateway.probes import house, public, trust
-from gateway.probes.finding import Finding, failed, first_failure, ok, skipped
-from gateway.probes.server import Look, ServerProbe
-from gateway.transport import Guarded, TestingHosts
-
-
-class _Unwatched:
-    """Nobody keeps count: an examination opens and closes no breaker."""
-
-    def asking(self, provider: Authority) -> AbstractContextManager[None]:  # noqa: ARG002
-        return nullcontext()
-
-
-@asynccontextmanager
-async def _probe(gateway: Gateway) -> AsyncIterator[ServerProbe]:
-    """A probe that may go anywhere, also to our own name where that is a private address here."""
-    testing = frozenset(gateway.settings.testing.hosts)
-    plain, own = TestingHosts(testing), TestingHosts(testing | {gateway.ours.authority})
-    guarded = Guarded(own, lambda _: None, _Unwatched(), gateway.others.guarded.routes)
-    signatures = gateway.settings.signatures
-    try:
-        yield ServerProbe(
-            guarded,
-            gateway.clock,
-            plain=lambda provider: provider in plain,
-            skew_seconds=signatures.skew_seconds,
-        )
-    finally:
-        await guarded.close()
+from gateway.probes import house, public
+from gateway.probes.finding import Finding, failed, ok
+from gateway.probes.server import Look
 
 
 async def federation(gateway: Gateway, provider: Authority, *, signed: bool) -> Look:
     """Whether that server and this one could federate, step by step."""
-    async with _probe(gateway) as probe:
-        look = await probe.look(provider)
-    approval = gateway.settings.trust.approval
-    verdict = trust.policy(look, gateway.others, approval=approval)
-    look.findings.append(verdict)
-    if not signed:
-        look.findings.append(skipped("signature", "not wanted"))
-    elif broken := first_failure(look.findings):
-        look.findings.append(skipped("signature", f"{broken.check} comes first"))
-    else:
-        look.findings.append(await trust.signature(look, gateway.others, gateway.ours))
+    look = Look(provider, [])
+    await gateway.examiner.federation(look, signed=signed)
     return look
 
 
@@ -65,7 +29,7 @@ async def doctor(settings: Config, user: str = "") -> list[Finding]:
 
     async def work(gateway: Gateway) -> list[Finding]:
         found = await _house(gateway, user)
-        async with _probe(gateway) as probe:
+        async with gateway.examiner.probe() as probe:
             found += await public.outside(gateway.settings, gateway.ours, gateway.ring, probe)
         return found
 

@@ -17,7 +17,7 @@ _METRICS = b"ocm_build_info"
 
 async def outside(settings: Config, ours: Ours, ring: Ring, probe: ServerProbe) -> list[Finding]:
     """Walk to our own public origin as another server would."""
-    look = await probe.look(ours.authority)
+    look = await probe.look(Look(ours.authority, []))
     found = [replace(one, check=f"public.{one.check}") for one in look.findings]
     if broken := first_failure(found):
         advice = "Does the gateway run, and does the web server in front pass everything on?"

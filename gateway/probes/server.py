@@ -83,9 +83,8 @@ class ServerProbe:
         self._plain = plain
         self._skew_seconds = skew_seconds
 
-    async def look(self, provider: Authority) -> Look:
-        """Walk the whole way, as far as it goes."""
-        look = Look(provider, [])
+    async def look(self, look: Look) -> Look:
+        """Walk the whole way, as far as it goes; what is found is added to the look at once."""
         try:
             look.origin = await self._reach(look)
             page = await self._http(look)

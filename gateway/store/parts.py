@@ -48,6 +48,12 @@ def holds(column: Column[str], wanted: str) -> ColumnElement[bool]:
     return column.contains(folded(wanted.strip()), autoescape=True)
 
 
+def fitting(things: Sequence[Thing], wanted: str, words: Callable[[Thing], str]) -> Sequence[Thing]:
+    """Those of a list that is at hand whose words hold what somebody looks for."""
+    looked_for = folded(wanted.strip())
+    return [one for one in things if looked_for in folded(words(one))] if looked_for else things
+
+
 def cut(things: Sequence[Thing], turn: Turn) -> Part[Thing]:
     """The part of a list that is at hand."""
     number, last = _place(turn, len(things))

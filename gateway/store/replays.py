@@ -18,6 +18,11 @@ def add(connection: Connection, signature: str, expires_at: int) -> bool:
     return done.rowcount == 1
 
 
+def forget(connection: Connection, signature: str) -> None:
+    """Take one that was not taken after all."""
+    connection.execute(delete(replays).where(replays.c.signature == signature))
+
+
 def sweep(connection: Connection, now: int) -> None:
     """Forget those that are too old to be taken anyway."""
     connection.execute(delete(replays).where(replays.c.expires_at < now))

@@ -5,7 +5,7 @@ runs is finished by the parts that it began with.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -16,8 +16,7 @@ from gateway.sharing.storage import Storage
 from gateway.store.state import State
 from gateway.web.middleware import Handler
 from gateway.web.operations import Table
-from gateway.web.pages.frame import Frame
-from gateway.web.pages.operator import OperatorPages
+from gateway.web.pages.frame import Frame, OperatorPage
 from gateway.web.pages.policy import PolicyPages
 from gateway.web.turnstile import Turnstile
 
@@ -31,7 +30,8 @@ class Desk:
     live: Live
     ledger: Ledger
     frame: Frame
-    pages: OperatorPages
+    pages: Mapping[str, OperatorPage]
+    """The operator's pages by their paths, but those about policy."""
     policy: PolicyPages
     api: Table
 

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from aiohttp import web
@@ -18,7 +19,6 @@ from gateway.web.front import Desk, Front
 from gateway.web.middleware import headers_of, json_of
 from gateway.web.pages import policy
 from gateway.web.pages.frame import MOST_FORM_BYTES, Frame
-from gateway.web.pages.operator import ADDRESSES
 from gateway.web.requests import json_response
 from gateway.web.static import Static
 
@@ -111,8 +111,10 @@ def management_app(front: Front, reading: Reading) -> web.Application:
     app.router.add_get("/readyz", readyz)
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/policy/decisions/{id}", explain)
-    for path, get in ADDRESSES:
-        app.router.add_get(path, _shown(front, lambda desk: desk.pages, get))
+    for path, page in front.shift.desk.pages.items():
+        app.router.add_get(path, _page(front, path))
+        if page.post:
+            app.router.add_post(path, _page(front, path))
     for path, look in policy.ADDRESSES:
         app.router.add_get(path, _shown(front, lambda desk: desk.policy, look))
     for path, post in policy.FORMS:
@@ -124,18 +126,27 @@ def management_app(front: Front, reading: Reading) -> web.Application:
     return app
 
 
+def _page(front: Front, path: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """One of the operator's pages, as the present settings have it."""
+
+    async def show(request: web.Request) -> web.Response:
+        page = front.shift.desk.pages[path]
+        do = page.post if request.method == "POST" else page.get
+        assert do is not None
+        return await front.shift.desk.frame.answer(request, do)
+
+    return show
+
+
 def _shown(
     front: Front,
     part: Callable[[Desk], Part],
     do: Callable[[Part, web.Request], Awaitable[web.Response]],
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """What a part of the desk answers, and what goes wrong as a page."""
+    """What a part of the desk answers."""
 
     async def show(request: web.Request) -> web.Response:
         desk = front.shift.desk
-        try:
-            return await do(part(desk), request)
-        except GatewayError as error:
-            return desk.frame.failure(request, error)
+        return await desk.frame.answer(request, partial(do, part(desk)))
 
     return show

@@ -25,6 +25,7 @@ _MOST = 1000
 """How much of a list is answered at once."""
 _LONGEST_SEARCH = 200
 _ID = {"type": "string", "minLength": 1, "maxLength": 255}
+_SOME = {"type": "string", "maxLength": 1500}
 
 
 class Taken(BaseModel):
@@ -51,8 +52,8 @@ class Call:
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One row. `takes` is the model of its body, which may have `most_bytes`; `asks` are the query
-    parameters that it needs and `parts` those that it may have, by name; with `parts` it answers a
-    Part."""
+    parameters that it needs, `may_ask` and `parts` those that it may have, by name; with `parts`
+    it answers a Part."""
 
     method: str
     path: str
@@ -61,6 +62,7 @@ class Operation:
     do: Callable[[Call], Awaitable[object]]
     takes: type[Taken] | None = None
     asks: tuple[str, ...] = ()
+    may_ask: tuple[str, ...] = ()
     status: int = 200
     many: bool = False
     parts: tuple[str, ...] = ()
@@ -188,7 +190,7 @@ def _number(call: Call, name: str, most: int) -> int | None:
 def _asked(request: web.BaseRequest, operation: Operation) -> dict[str, str]:
     """The query parameters of an operation, each once; Malformed for others."""
     given = request.query
-    known = {*operation.asks, *operation.parts}
+    known = {*operation.asks, *operation.may_ask, *operation.parts}
     if set(given) - known or len(given) != len(set(given)):
         raise Malformed("the address has parameters that this operation does not know")
     missing = [name for name in operation.asks if not given.get(name)]
@@ -258,6 +260,7 @@ def _described(one: Operation) -> dict[str, object]:
     parameters += [
         {"name": name, "in": "query", "required": True, "schema": _ID} for name in one.asks
     ]
+    parameters += [{"name": name, "in": "query", "schema": _SOME} for name in one.may_ask]
     parameters += [
         {"name": name, "in": "query", "required": False, "schema": _PART[name]}
         for name in one.parts

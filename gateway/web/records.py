@@ -21,6 +21,7 @@ from gateway.model import (
 from gateway.ocm.discovery import Discovery, encode
 from gateway.policy.lists import Preview
 from gateway.policy.verifying import Verification
+from gateway.probes.trials import Trial
 from gateway.providers.directories import DirectoryState
 from gateway.providers.ring import OwnKey
 from gateway.sharing.recipients import Recipient
@@ -221,6 +222,32 @@ def server(provider: Provider) -> dict[str, Any]:
         "failingSinceAt": provider.failing_since_at,
         "pausedUntil": provider.paused_until,
         "lastError": provider.last_error,
+    }
+
+
+def server_words(provider: Provider) -> str:
+    """What a server is found by."""
+    return f"{provider.authority} {provider.comment} {provider.dialect}"
+
+
+def trial(one: Trial) -> dict[str, Any]:
+    """A test of another server, as JSON; `ok` is null until it has ended."""
+    return {
+        "server": one.provider,
+        "by": one.by,
+        "beganAt": one.began_at,
+        "endedAt": one.ended_at or None,
+        "ok": not one.failed_at if one.ended_at else None,
+        "failedAt": one.failed_at or None,
+        "findings": [
+            {
+                "check": step.check,
+                "result": step.result.value,
+                "message": step.message,
+                "advice": step.advice,
+            }
+            for step in one.findings
+        ],
     }
 
 

@@ -90,6 +90,14 @@ async def open_desk(chromium: Browser):
         await made.context.close()
 
 
+async def olga(desk: Any, gateway: Gateway, **options: Any) -> Desk:
+    """The operator's browser, logged in at the management listener."""
+    password = {"username": "olga", "password": "olga-password"}
+    made: Desk = await desk(gateway, http_credentials=password, **options)
+    await made.page.goto(f"http://{gateway.settings.management.listen}/login")
+    return made
+
+
 @pytest.fixture
 async def chromium():
     async with async_playwright() as playwright:

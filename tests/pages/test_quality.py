@@ -11,8 +11,9 @@ from axe_playwright_python.async_playwright import Axe
 from gateway import app, transport
 from gateway.errors import ProviderFailed
 from gateway.logs import REQUEST
+from gateway.settings import Reading
 from gateway.web.bodies import Bodies
-from gateway.web.pages import operator, policy
+from gateway.web.pages import policy
 from gateway.web.sessions import Sessions
 from gateway.web.views import Pages
 from tests.pages import tour
@@ -33,7 +34,8 @@ def pages_of(gateway):
     bodies = Bodies(gateway.live.running, on=False)
     routes = app._pages(gateway, pages, bodies)
     people = {path for path, one in routes.items() if "GET" in one.methods and one.name != "static"}
-    return people, {path for path, _ in operator.ADDRESSES + policy.ADDRESSES}
+    mine = set(app.shift_of(gateway, Reading()).desk.pages)
+    return people, mine | {path for path, _ in policy.ADDRESSES}
 
 
 async def test_every_page_is_on_the_tour_and_asks_no_other_server(tmp_path, monkeypatch):

@@ -10,7 +10,15 @@ from tests.pages.conftest import PHONE, two_gateways
 from tests.pages.test_quality import PICTURES, address_of
 
 DESK = {"width": 800, "height": 600}
-ON_THE_PHONE = ("files", "received", "share", "sent-share", "operator-overview", "operator-policy")
+ON_THE_PHONE = (
+    "files",
+    "received",
+    "share",
+    "sent-share",
+    "operator-overview",
+    "operator-policy",
+    "operator-server",
+)
 
 pytestmark = pytest.mark.skipif(
     "SCREENSHOTS" not in os.environ, reason="`make screenshots` takes them"

@@ -4,6 +4,7 @@ Whoever adds a page adds it here: `test_every_page_is_on_the_tour` fails until t
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from gateway.model import (
     Authority,
     Contact,
     ContactSource,
+    Errand,
+    OutboxEntry,
     ReceivedState,
     Request,
     RequestState,
@@ -23,7 +26,7 @@ from gateway.ocm.invites import parse_invite
 from gateway.providers.registry import Standing
 from gateway.sharing.credentials import basic
 from gateway.sharing.sending import Offer
-from gateway.store import asking, contacts, requests
+from gateway.store import asking, contacts, outbox, requests
 from tests.pair import eventually
 from tests.servers import Storage
 
@@ -33,6 +36,17 @@ NORTH: dict[str, Any] = {
     "news": {"address": "{user}@north.example"},
     "outbox": {"first_retry_seconds": 600},
     "management": {"operators": [{"name": "olga", "password": "olga-password"}]},
+    "policy": {
+        "rules": [
+            {
+                "id": "drafts",
+                "who": "everyone",
+                "action": "share-in",
+                "path": "/draft.txt",
+                "then": "quarantine",
+            },
+        ]
+    },
 }
 """What has to be switched on for every page to be there."""
 OLGA = {"extra_http_headers": {"Authorization": basic("olga", "olga-password")}}
@@ -73,6 +87,7 @@ def fill(north: Storage, south: Storage) -> None:
     _write(bob / "plans" / "plan.txt", "Tuesday\n")
     _write(bob / "plans" / "sketch.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>")
     _write(bob / "letter.txt", "Dear Alice\n")
+    _write(bob / "draft.txt", "Dear All\n")
 
 
 def _write(file: Path, text: str) -> None:
@@ -179,6 +194,22 @@ async def _operator(north: Gateway, south: Gateway) -> tuple[tuple[str, str], ..
     rules = north.others.doorkeeper
     await eventually(lambda: rules.in_force.policy.rules, 5)
     await registry.decide("spam.example", Standing.BLOCKED, "they spam")
+    alice = f"alice@{north.ours.authority}"
+    await south.sending.create_share(Offer("bob", "/draft.txt", alice))
+    [held] = await north.receiving.held()
+    lost = OutboxEntry(
+        id="lost",
+        errand=Errand.SHARE_UNSHARED,
+        share=held.id,
+        provider="gone.example",
+        created_at=north.clock() - 90_000,
+        next_attempt_at=north.clock(),
+        attempts=12,
+        last_error="gone.example cannot be reached",
+        dead=True,
+    )
+    await north.state.database.write(partial(outbox.add, entry=lost))
+    await north.trials.now(south.ours.authority, by="operator olga")
     refused = ""
     try:
         await north.sending.create_share(Offer("alice", "/notes.txt", "x@spam.example"))
@@ -193,6 +224,8 @@ async def _operator(north: Gateway, south: Gateway) -> tuple[tuple[str, str], ..
         ("operator-policy-test", "/policy/test?action=share-in&server=x.spam.example&user=alice"),
         ("operator-policy-list", "/policy/list"),
         ("operator-policy-version", "/policy/list/1"),
+        ("operator-review", "/review"),
+        ("operator-review-share", f"/review/{held.id}"),
         ("operator-decisions", "/decisions"),
         ("operator-decision", f"/decisions/{refused}"),
         ("operator-outbox", "/outbox"),

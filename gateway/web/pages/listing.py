@@ -1,12 +1,12 @@
 """What pages that show folders have in common: paths in addresses, crumbs, parts of long lists."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
 from gateway.dav.target import check_name
 from gateway.errors import Malformed
 from gateway.sharing.files import Item
-from gateway.store.parts import Part, Turn, cut, folded
+from gateway.store.parts import Part, Thing, Turn, cut, fitting
 from gateway.web.views import View
 
 PAGE_SIZE = 200
@@ -41,7 +41,10 @@ def crumbs(path: tuple[str, ...]) -> list[tuple[str, str]]:
 
 def turn_of(view: View, size: int = CARDS) -> Turn:
     """Which part of the list the address asks for."""
-    number = view.query("page")
+    return _turn(view.query("page"), size)
+
+
+def _turn(number: str, size: int) -> Turn:
     at = int(number[:9]) if number.isascii() and number.isdigit() else 1
     return Turn(at, size)
 
@@ -51,8 +54,15 @@ def search_of(view: View) -> str:
     return view.query("q").strip()[:_LONGEST_SEARCH]
 
 
+def found_in(
+    query: Mapping[str, str], things: Sequence[Thing], words: Callable[[Thing], str]
+) -> tuple[str, Part[Thing]]:
+    """(what an operator's address looks for, the part of those whose words hold it)."""
+    wanted = query.get("q", "").strip()[:_LONGEST_SEARCH]
+    return wanted, cut(fitting(things, wanted, words), _turn(query.get("page", ""), CARDS))
+
+
 def part_of(view: View, items: Sequence[Item]) -> Part[Item]:
     """The part that the address asks for of the items whose names hold what it looks for."""
-    if wanted := folded(search_of(view)):
-        items = [one for one in items if wanted in folded(one.name)]
+    items = fitting(items, search_of(view), lambda one: one.name)
     return cut(items, turn_of(view, PAGE_SIZE))

@@ -15,9 +15,8 @@ from gateway.policy.lists import Lists
 from gateway.policy.live import Live
 from gateway.policy.overview import RuleSeen, overview
 from gateway.policy.rehearsing import what_if
-from gateway.store.parts import Turn, cut, folded
 from gateway.web.pages.frame import Frame
-from gateway.web.pages.listing import CARDS
+from gateway.web.pages.listing import found_in
 
 _HERE = "/policy"
 _MOST_NAMES = 12
@@ -52,9 +51,7 @@ class PolicyPages:
     async def get_policy(self, request: web.Request) -> web.Response:
         """The rules in the order in which they win, and what the rehearsed ones would change."""
         found = await overview(self._keeper, self._live, self._ledger, self._clock())
-        wanted = request.query.get("q", "").strip()[:200]
-        rules = [one for one in found.rules if folded(wanted) in folded(_searched(one))]
-        part = cut(rules, Turn(_page(request.query.get("page", "")), CARDS))
+        wanted, part = found_in(request.query, found.rules, _searched)
         rehearsed = found.in_force.shadow is not None
         return await self._frame.page(
             request,
@@ -148,10 +145,7 @@ class PolicyPages:
 
     async def get_version(self, request: web.Request) -> web.Response:
         """A list of the history: what it changed, and what going back to it would."""
-        try:
-            one = await self._lists.by_number(_number(request.match_info["number"]))
-        except NotFound:
-            return await self._frame.lost(request, "/policy/list")
+        one = await self._lists.by_number(_number(request.match_info["number"]))
         held = await self._lists.latest()
         before = await self._lists.by_number(max(one.number - 1, 0))
         return await self._frame.page(
@@ -178,10 +172,6 @@ def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise NotFound("there is no such list")
     return int(text)
-
-
-def _page(text: str) -> int:
-    return int(text[:9]) if text.isascii() and text.isdigit() else 1
 
 
 def _searched(one: RuleSeen) -> str:
