@@ -67,11 +67,18 @@ def part_of(
     make: Callable[[Row[Any]], Thing],
 ) -> Part[Thing]:
     """The part of what a query finds; the last one where there are not so many."""
+
+    def items(number: int) -> list[Thing]:
+        rows = connection.execute(query.limit(turn.size).offset((number - 1) * turn.size))
+        return [make(row) for row in rows]
+
+    first = items(1) if turn.number <= 1 else None
+    if first is not None and len(first) < turn.size:  # and so all there is
+        return Part(first, 1, 1, len(first))
     counting = query.with_only_columns(func.count()).order_by(None)
     found: int = connection.execute(counting).scalar_one()
     number, last = _place(turn, found)
-    rows = connection.execute(query.limit(turn.size).offset((number - 1) * turn.size))
-    return Part([make(row) for row in rows], number, last, found)
+    return Part(items(number) if first is None else first, number, last, found)
 
 
 def _place(turn: Turn, found: int) -> tuple[int, int]:

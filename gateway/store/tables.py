@@ -64,7 +64,7 @@ sent_shares = Table(
     Column("share_type", String, nullable=False, server_default="user"),
     Column("ended_at", Integer),
     Column("found_by", Text, nullable=False, server_default=""),
-    Index("sent_shares_by_owner", "owner", "created_at"),
+    Index("sent_shares_by_owner", "owner", "created_at", "state"),
     Index("sent_shares_by_end", "ended_at"),
     Index("sent_shares_by_expiration", "expiration_at"),
 )
@@ -117,7 +117,10 @@ received_shares = Table(
     Column("folder_key", String, nullable=False, server_default=""),
     UniqueConstraint("sending_server", "provider_id", "recipient"),
     UniqueConstraint("recipient", "folder"),
-    Index("received_shares_by_recipient", "recipient", "received_at"),
+    Index(
+        "received_shares_by_recipient",
+        *("recipient", "received_at", "state", "hidden", "expiration_at", "group"),
+    ),
     Index("received_shares_by_folder_key", "recipient", "folder_key"),
     Index("received_shares_by_check", "checked_at", "received_at"),
     Index("received_shares_by_end", "ended_at"),
@@ -156,7 +159,7 @@ invites = Table(
     Column("accepted_at", Integer),
     Column("accepted_by", String, nullable=False),
     Column("mailed_at", Integer),
-    Index("invites_by_sender", "sender", "created_at"),
+    Index("invites_by_sender", "sender", "created_at", "state"),
 )
 
 acceptances = Table(
@@ -368,7 +371,7 @@ requests = Table(
     Column("state", String, nullable=False),
     Column("decided_at", Integer),
     Column("share", String, nullable=False),
-    Index("requests_by_owner", "owner", "created_at"),
+    Index("requests_by_owner", "owner", "created_at", "state"),
 )
 
 sent_requests = Table(

@@ -37,6 +37,10 @@ async def test_a_part_has_what_is_asked_for_and_says_how_much_there_is(state):
     shown = await part(table, "alice", turn=Turn(2, 3))
     assert [one.provider_id for one in shown.items] == ["s4", "s3", "s2"]
     assert (shown.number, shown.last, shown.found) == (2, 3, 8)
+    for number, size, found in ((1, 3, (1, 3, 8)), (0, 8, (1, 1, 8)), (1, 9, (1, 1, 8))):
+        shown = await part(table, "alice", turn=Turn(number, size))
+        assert [one.provider_id for one in shown.items][:2] == ["s7", "s6"]
+        assert (shown.number, shown.last, shown.found) == found
     shown = await part(table, "alice", turn=Turn(9, 3))
     assert ([one.provider_id for one in shown.items], shown.number) == (["s1", "s0"], 3)
     shown = await part(table, "nobody")

@@ -13,7 +13,7 @@ PAGE_SIZE = 200
 CARDS = 50
 """How many lines of a folder, or cards of anything else, are one part."""
 FIRST = Turn(1, CARDS)
-OFFERED = Turn(1, 500)
+OFFERED = Turn(1, 200)
 """Contacts that a field completes; any other is typed."""
 _DEEPEST = 100
 _LONGEST_SEARCH = 200

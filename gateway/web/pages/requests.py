@@ -21,10 +21,10 @@ from gateway.sharing.contacts import Contacts
 from gateway.sharing.outbox import Outbox
 from gateway.sharing.receiving import Receiving
 from gateway.sharing.requests import Bounds, Requests
-from gateway.store.parts import Part, Turn
+from gateway.store.parts import Part
 from gateway.web.languages import N_
 from gateway.web.pages.dates import date_of, end_of_day
-from gateway.web.pages.listing import OFFERED, query_of, turn_of
+from gateway.web.pages.listing import FIRST, OFFERED, query_of, turn_of
 from gateway.web.pages.share import rights_of
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
@@ -40,7 +40,6 @@ SENT_STATES = {
     SentRequestState.REFUSED: N_("refused"),
 }
 _PAST = tuple(state for state in RequestState if state is not RequestState.OPEN)
-_LATEST = Turn(1, 100)
 _MOST_CAME = 500
 _FIELDS = ("id", "rights", "until", "more", "owner", "share")
 _BLANK = dict.fromkeys(_FIELDS, "")
@@ -87,7 +86,7 @@ def requests(
         return part.made(make)
 
     async def mine(user: str) -> list[_Mine]:
-        requests = (await asking.part(_LATEST, user)).items
+        requests = (await asking.part(FIRST, user)).items
         sent = [one for one in requests if one.state is SentRequestState.SENT]
         pending = {one.id for one in requests if one.state is SentRequestState.PENDING}
         waiting = await outbox.about_all(pending)
@@ -99,7 +98,7 @@ def requests(
         name = view.user.name
         values = {
             "now": await asked(view),
-            "past": await inbox.part(_LATEST, name, states=_PAST),
+            "past": await inbox.part(FIRST, name, states=_PAST),
             "mine": await mine(name),
             "contacts": (await contacts.part(OFFERED, name)).items,
             "states": STATES,
