@@ -79,7 +79,7 @@ def by_a_list(one, host, _):
     def hold(*servers):
         text = one.file.with_name("list.json")
         text.write_text(json.dumps({"deny": servers}))
-        one.run("policy", "import", str(text), "--apply")
+        one.run("policy", "import", str(text))
 
     return lambda: hold(host), hold
 
