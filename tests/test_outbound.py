@@ -16,10 +16,10 @@ from gateway import transport
 from gateway.addresses import PrivateRoute, PrivateRoutes
 from gateway.config import Misconfigured, _routed_network, parse
 from gateway.errors import GatewayError, ProviderFailed
-from gateway.examining import _Unwatched
 from gateway.model import Authority, NewsKind
 from gateway.ocm.address import authority
 from gateway.ocm.invites import Invite
+from gateway.probes.examiner import _Unwatched
 from tests.pair import eventually
 from tests.peer import Answer
 from tests.sharing.stage import (
