@@ -170,7 +170,9 @@ class Access:
             raise Malformed("more than one Authorization header")
         scheme, _, credential = authorizations[0].partition(" ")
         credential = credential.strip()
-        if scheme.lower() == "bearer" and credential and credential.isascii():
+        if scheme.lower() == "bearer" and credential:
+            if not credential.isascii():
+                raise _unauthorized("the token is not valid")
             return credential, False
         if scheme.lower() == "basic" and self._dialects.any_legacy:
             name, _ = basic_pair(authorizations[0])
