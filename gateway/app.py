@@ -346,12 +346,13 @@ def _oidc(gateway: Gateway, pages: Pages) -> Oidc | None:
 
 def _way_to_storage(settings: Config, spans: Spans) -> Pool:
     idle, redirects = settings.limits.storage_idle_seconds, settings.storage.redirects
-    way = Pool(idle_seconds=idle)
     if redirects.hosts:
         servers = DataServers(
             settings.storage.url, redirects.hosts, credentials=redirects.credentials
         )
-        way = Redirected(servers, idle_seconds=idle)
+        way: Pool = Redirected(servers, idle_seconds=idle)
+    else:
+        way = Pool(idle_seconds=idle)
     return TracedPool(way, spans) if spans.on else way
 
 

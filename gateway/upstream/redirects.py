@@ -9,7 +9,7 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from socket import socket
 from typing import Any
@@ -93,41 +93,20 @@ class Redirected(Pool):
         super().__init__(invited=True, **options)
         self._servers = servers
 
-    def request(
+    @asynccontextmanager
+    async def request(
         self,
         method: str,
         url: str,
         *,
         headers: Mapping[str, str] | CIMultiDict[str] | None = None,
         body: Body = None,
-        total_seconds: float | None = None,
-        idle_seconds: float | None = None,
-    ) -> AbstractAsyncContextManager[Reply]:
-        """As `Pool.request`. Raises BackendFailed for an upload that is redirected too late."""
-        return self._follow(
-            method, url, CIMultiDict(headers or {}), body, total_seconds, idle_seconds
-        )
-
-    @asynccontextmanager
-    async def _follow(
-        self,
-        method: str,
-        url: str,
-        headers: CIMultiDict[str],
-        body: Body,
-        total_seconds: float | None,
-        idle_seconds: float | None,
+        **options: Any,
     ) -> AsyncIterator[Reply]:
-        watched = _Watched(body)
+        """As `Pool.request`. Raises BackendFailed for an upload that is redirected too late."""
+        watched, sent = _Watched(body), CIMultiDict(headers or {})
         for left in range(MOST, -1, -1):
-            asking = super().request(
-                method,
-                url,
-                headers=headers,
-                body=watched.body,
-                total_seconds=total_seconds,
-                idle_seconds=idle_seconds,
-            )
+            asking = super().request(method, url, headers=sent, body=watched.body, **options)
             async with asking as reply:
                 where = self._servers.next(method, url, reply) if left else None
                 if where is None:
@@ -135,7 +114,7 @@ class Redirected(Pool):
                     return
             if watched.begun:
                 raise BackendFailed("the storage redirects an upload that has begun")
-            url, headers = where, self._servers.fields(headers, where)
+            url, sent = where, self._servers.fields(sent, where)
 
 
 class _Watched:

@@ -5,6 +5,7 @@ Apart from `pool.py`, so that without telemetry nothing of it is on the way to t
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from multidict import CIMultiDict
 
@@ -12,7 +13,6 @@ from gateway.telemetry import Kind, Spans
 from gateway.upstream.origin import split
 from gateway.upstream.pool import Pool
 from gateway.upstream.reply import Reply
-from gateway.upstream.sending import Body
 
 
 class TracedPool(Pool):
@@ -34,9 +34,7 @@ class TracedPool(Pool):
         url: str,
         *,
         headers: Mapping[str, str] | CIMultiDict[str] | None = None,
-        body: Body = None,
-        total_seconds: float | None = None,
-        idle_seconds: float | None = None,
+        **options: Any,
     ) -> AsyncIterator[Reply]:
         """As `Pool.request`; the span's mark goes to the storage in place of the caller's."""
         facts = {"http.request.method": method, "server.address": split(url)[0].authority}
@@ -46,14 +44,7 @@ class TracedPool(Pool):
                 sent = CIMultiDict(headers or {})
                 if span.trace:
                     sent.popall("traceparent", None)
-                asking = self._way.request(
-                    method,
-                    url,
-                    headers=sent,
-                    body=body,
-                    total_seconds=total_seconds,
-                    idle_seconds=idle_seconds,
-                )
+                asking = self._way.request(method, url, headers=sent, **options)
                 reply = await stack.enter_async_context(asking)
             span.tell({"http.response.status_code": reply.status})
             yield reply

@@ -187,11 +187,22 @@ async def test_blocking_a_server_cuts_what_our_user_downloads_from_it(tmp_path, 
                 assert size < GIBIBYTE // 8
 
 
-async def test_withdrawing_a_share_cuts_the_upload_into_it(tmp_path):
+@contextlib.asynccontextmanager
+async def uploading(tmp_path, *, seconds=3600):
+    """An upload that has begun into a share that lasts so long: the gateway, the share, how it is
+    answered, and where it would be."""
     with servers.wsgidav(tmp_path) as storage:
         async with open_peer() as peer, in_process(tmp_path / "a", storage) as gateway:
-            offer = Offer("alice", "/", f"bob@{peer.authority}", frozenset(Permission))
-            share = await gateway.sending.create_share(offer)
+            granted = frozenset(Permission)
+            share = await gateway.sending.create_share(
+                Offer(
+                    "alice",
+                    "/",
+                    f"bob@{peer.authority}",
+                    granted,
+                    expiration_at=int(time.time()) + seconds,
+                )
+            )
             token = gateway.access.issue(share).access_token
             host, port = gateway.ours.authority.split(":")
             reader, writer = await asyncio.open_connection(host, int(port))
@@ -201,35 +212,24 @@ async def test_withdrawing_a_share_cuts_the_upload_into_it(tmp_path):
             )
             folder = storage.root / "alice"
             await eventually(lambda: [*folder.glob(".ocm-*")])
-            await gateway.sending.revoke(share.provider_id)
-            answer = await asyncio.wait_for(reader.read(), 10)
+            yield gateway, share, reader, folder / "new"
             writer.close()
-            assert not answer.startswith(b"HTTP/1.1 2")
-            assert not (folder / "new").exists()
+
+
+async def test_withdrawing_a_share_cuts_the_upload_into_it(tmp_path):
+    async with uploading(tmp_path) as (gateway, share, reader, new):
+        await gateway.sending.revoke(share.provider_id)
+        answer = await asyncio.wait_for(reader.read(), 10)
+        assert not answer.startswith(b"HTTP/1.1 2")
+        assert not new.exists()
 
 
 async def test_an_upload_ends_with_its_share_and_leaves_nothing(tmp_path):
-    with servers.wsgidav(tmp_path) as storage:
-        async with open_peer() as peer, in_process(tmp_path / "a", storage) as gateway:
-            soon = int(time.time()) + 3
-            offer = Offer(
-                "alice", "/", f"bob@{peer.authority}", frozenset(Permission), expiration_at=soon
-            )
-            share = await gateway.sending.create_share(offer)
-            token = gateway.access.issue(share).access_token
-            host, port = gateway.ours.authority.split(":")
-            reader, writer = await asyncio.open_connection(host, int(port))
-            writer.write(
-                f"PUT /remote/dav/ocm/{share.provider_id}/new HTTP/1.1\r\nHost: {host}\r\n"
-                f"Authorization: Bearer {token}\r\nContent-Length: 1000\r\n\r\nbegun".encode()
-            )
-            folder = storage.root / "alice"
-            await eventually(lambda: [*folder.glob(".ocm-*")])
-            answer = await asyncio.wait_for(reader.read(), 30)
-            writer.close()
-            assert time.time() >= soon
-            assert not answer.startswith(b"HTTP/1.1 2")
-            assert not (folder / "new").exists()
+    async with uploading(tmp_path, seconds=5) as (_, share, reader, new):
+        answer = await asyncio.wait_for(reader.read(), 30)
+        assert time.time() >= share.expiration_at
+        assert not answer.startswith(b"HTTP/1.1 2")
+        assert not new.exists()
 
 
 async def test_a_download_ends_with_the_share_that_was_received(tmp_path):

@@ -162,14 +162,11 @@ async def test_a_body_goes_to_the_data_server_alone(kind):
         scripted(saying(asked, on(f"{disk.url}/a?key"))) as door,
         following(door.url, "127.0.0.1") as pool,
     ):
-        for _ in range(2):
-            body = bodies_of(b"12345")[kind]
-            sent = CIMultiDict({"Content-Length": "5"})
-            url = f"{door.url}/a"
-            async with pool.request("PUT", url, headers=sent, body=body) as reply:
-                assert reply.status == 201
-        assert door.connections == 2  # the first was promised a body that never came
-    assert bodies == [b"12345", b"12345"]
+        body = bodies_of(b"12345")[kind]
+        sent = CIMultiDict({"Content-Length": "5"})
+        async with pool.request("PUT", f"{door.url}/a", headers=sent, body=body) as reply:
+            assert reply.status == 201
+    assert bodies == [b"12345"]
     assert all("Expect: 100-continue\r\n" in head for head in asked + heads)
 
 
