@@ -35,6 +35,11 @@ async def client(cluster):
 
 async def test_files_are_read_where_they_are(client, files):
     (files / "read.txt").write_bytes(b"0123456789")
+
+    async def found_by_the_door():
+        return (await client.ask("HEAD", "/read.txt"))[0] == 200
+
+    await eventually(found_by_the_door, seconds=30)
     status, _, body = await client.ask("GET", "/read.txt")
     assert (status, body) == (200, b"0123456789")
     status, headers, body = await client.ask("GET", "/read.txt", Range="bytes=2-4")
