@@ -172,9 +172,12 @@ def _mapped() -> Iterator[None]:
         ) from error
 
 
-def _kept_in(error: BaseException) -> bool:
-    """Whether it was the address guard that said no."""
-    return str(getattr(error, "strerror", "")).endswith(_NOT_PUBLIC)
+def _kept_in(error: aiohttp.ClientConnectionError | OSError) -> bool:
+    """Whether it was the address guard that said no, to each address of the server.
+
+    What happened at several addresses is one error, which has a number if all of them had that.
+    """
+    return getattr(error, "errno", None) == errno.EACCES and _NOT_PUBLIC in str(error)
 
 
 def _cause(error: BaseException) -> str:

@@ -15,13 +15,14 @@ from jwcrypto.jwk import JWK
 from gateway import transport
 from gateway.addresses import PrivateRoute, PrivateRoutes
 from gateway.config import Misconfigured, _routed_network, parse
-from gateway.errors import GatewayError, ProviderFailed
+from gateway.errors import GatewayError, ProviderFailed, ProviderRefused
 from gateway.model import Authority, NewsKind
 from gateway.ocm.address import authority
 from gateway.ocm.invites import Invite
 from gateway.probes.examiner import _Unwatched
 from tests.pair import eventually
 from tests.peer import Answer
+from tests.servers import free_port
 from tests.sharing.stage import (
     address,
     browse,
@@ -171,6 +172,17 @@ async def test_a_route_leads_to_its_network_and_of_several_addresses_to_no_other
     async with way((host, "127.0.0.2")) as guarded:
         assert GUARD not in await ask(guarded, host)
     assert set(came) == {"127.0.0.2"}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_server_is_refused_for_good_only_when_none_of_its_addresses_will_do(names, order):
+    host = f"cloud.example:{free_port()}"
+    names["cloud.example"] = [["127.0.0.2", "10.0.0.1"][::order]]  # nobody listens at the first
+    for route, error in (("127.0.0.2", ProviderFailed), ("127.0.0.3", ProviderRefused)):
+        async with way((host, route)) as guarded:
+            with pytest.raises(error):
+                async with guarded.request(Authority(host), "GET", f"https://{host}/"):
+                    pass
 
 
 async def test_a_name_that_changes_its_answer_leads_nowhere_new(inside, names):

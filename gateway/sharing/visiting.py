@@ -47,9 +47,9 @@ _MANY = 10_000
 _FALLBACK_SECONDS = 60
 _SPEECH_SECONDS = 60
 _SETTLING_SECONDS = 60
-_TAKEN = tuple(state for state in ReceivedState if state.taken)
 """How long after its arrival a share may be unknown to its own server: Reva keeps it after our
 answer."""
+_TAKEN = tuple(state for state in ReceivedState if state.taken)
 
 
 @dataclass(frozen=True, slots=True)
