@@ -8,6 +8,7 @@ It follows no redirects, keeps no cookies, reads no proxy variables, decodes no 
 no request that may have had an effect. What aiohttp raises stops here: see `errors.py`.
 """
 
+import asyncio
 import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -161,23 +162,16 @@ def _mapped() -> Iterator[None]:
     except aiohttp.ClientConnectorDNSError as error:
         raise ProviderFailed("the other server has no address", detail=str(error)) from error
     except (aiohttp.ClientConnectionError, OSError) as error:
-        if _kept_in(error):
-            raise ProviderRefused(
-                "the other server has no address on the public internet", detail=_cause(error)
-            ) from error
-        raise ProviderFailed("the other server cannot be reached", detail=_cause(error)) from error
+        failure = _KeptIn if _NOT_PUBLIC in str(error) else ProviderFailed
+        raise failure("the other server cannot be reached", detail=_cause(error)) from error
     except (aiohttp.ClientError, ValueError) as error:
         raise ProviderFailed(
             "the other server did not answer properly", detail=_cause(error)
         ) from error
 
 
-def _kept_in(error: aiohttp.ClientConnectionError | OSError) -> bool:
-    """Whether it was the address guard that said no, to each address of the server.
-
-    What happened at several addresses is one error, which has a number if all of them had that.
-    """
-    return getattr(error, "errno", None) == errno.EACCES and _NOT_PUBLIC in str(error)
+class _KeptIn(ProviderFailed):
+    """The address guard said no to the last of a server's addresses, if not to others before."""
 
 
 def _cause(error: BaseException) -> str:
@@ -259,6 +253,16 @@ class Guarded:
         """Whether a connection to that server may go to that address."""
         return provider in self._testing or self.routes.reach(provider, address)
 
+    async def _leads_out(self, provider: Authority, url: URL) -> bool:
+        """Whether a connection may go to any address of a server. Nothing is sent."""
+        loop, host = asyncio.get_running_loop(), url.raw_host or ""
+        try:
+            found = await loop.getaddrinfo(host, url.port, type=socket.SOCK_STREAM)
+        except OSError:
+            return True  # what cannot be told now is told another time
+        addresses = {str(info[4][0]) for info in found}
+        return any(routable(one) or self.reaches(provider, one) for one in addresses)
+
     def _way(self, provider: Authority) -> Transport:
         """A server with a route has connections of its own, which know what it may reach."""
         if provider in self._testing:
@@ -292,7 +296,15 @@ class Guarded:
         async with AsyncExitStack() as stack:
             span = stack.enter_context(self._spans.span(method, Kind.CLIENT, facts))
             with self._watch.asking(provider), span.leading():
-                answer = await stack.enter_async_context(way.request(method, url, **options))
+                try:
+                    answer = await stack.enter_async_context(way.request(method, url, **options))
+                except _KeptIn as error:
+                    if not await self._leads_out(provider, parts):
+                        raise ProviderRefused(
+                            "the other server has no address on the public internet",
+                            detail=error.detail,
+                        ) from error
+                    raise
             span.tell({"http.response.status_code": answer.status})
             yield answer
 
