@@ -162,8 +162,9 @@ def _mapped() -> Iterator[None]:
     except aiohttp.ClientConnectorDNSError as error:
         raise ProviderFailed("the other server has no address", detail=str(error)) from error
     except (aiohttp.ClientConnectionError, OSError) as error:
-        failure = _KeptIn if _NOT_PUBLIC in str(error) else ProviderFailed
-        raise failure("the other server cannot be reached", detail=_cause(error)) from error
+        if _NOT_PUBLIC in str(error):
+            raise _KeptIn(_cause(error)) from error
+        raise ProviderFailed("the other server cannot be reached", detail=_cause(error)) from error
     except (aiohttp.ClientError, ValueError) as error:
         raise ProviderFailed(
             "the other server did not answer properly", detail=_cause(error)
@@ -172,6 +173,9 @@ def _mapped() -> Iterator[None]:
 
 class _KeptIn(ProviderFailed):
     """The address guard said no to the last of a server's addresses, if not to others before."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("the other server cannot be reached", detail=detail)
 
 
 def _cause(error: BaseException) -> str:
