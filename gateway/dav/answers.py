@@ -20,7 +20,6 @@ BUFFERED = 64 * 1024
 LONGEST_ERROR = 64 * 1024
 LONGEST_FOREIGN_LISTING = 256 * 1024 * 1024
 MOST_FOREIGN_ENTRIES = 100_000
-_MAKING = frozenset({"PUT", "MKCOL", "LOCK"})
 AFTER_WRITING = ("Date", "ETag", "OC-ETag", "OC-FileId", "X-OC-Mtime")
 
 
@@ -31,7 +30,7 @@ async def refusal(exchange: Exchange, reply: Reply) -> DavAnswer:
     """
     target = exchange.target
     message = told(reply.status, reply.headers)
-    making = exchange.request.method in _MAKING
+    making = exchange.request.method in methods.MAKING
     if (reply.status in (400, 500) or (reply.status == 404 and making)) and (
         meant := await _meant(exchange)
     ):
@@ -54,7 +53,7 @@ async def _meant(exchange: Exchange) -> DavAnswer | None:
     above = headers.at_storage(target, target.rel[:-1])
     try:
         if not (await stat_url(exchange.send, above, target.authorization)).collection:
-            status = 409 if method in _MAKING else 404
+            status = 409 if method in methods.MAKING else 404
             return failure(status, told(status, {}))
         if method == "MKCOL" and (await stat(exchange.send, target)).exists:
             allowed = (("Allow", ", ".join(methods.allow(target))),)

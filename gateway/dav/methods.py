@@ -12,6 +12,8 @@ from gateway.errors import Malformed, NotFound, Refused, Unsupported, WrongMetho
 READING = ("OPTIONS", "GET", "HEAD", "PROPFIND")
 LOCKING = ("LOCK", "UNLOCK")
 WRITING = ("PUT", "DELETE", "MKCOL", "MOVE", "COPY", "PROPPATCH", *LOCKING)
+MAKING = ("PUT", "MKCOL", "LOCK")
+"""What may make something where nothing was."""
 ON_ONE_FILE = ("PUT", "PROPPATCH", *LOCKING)
 """What may be written where the share is one file: not its name, and nothing beside it."""
 

@@ -19,7 +19,7 @@ from gateway.dav.documents import LONGEST, parse_propfind
 from gateway.dav.listing import Entry, multistatus
 from gateway.dav.locks import LockSeal
 from gateway.dav.message import DavAnswer, DavRequest, document, failure
-from gateway.dav.methods import READING, WRITING, depth
+from gateway.dav.methods import MAKING, READING, WRITING, depth
 from gateway.dav.target import RequestPath, Target
 from gateway.errors import (
     CredentialRefused,
@@ -47,7 +47,6 @@ from gateway.web.middleware import alarming, visit_of
 from gateway.web.requests import chunks_of, read_body
 from gateway.web.trail import Trail
 
-_MAKING = ("PUT", "MKCOL", "LOCK")
 _COME_AND_GO = "shares come and go by accepting and declining them"
 _IDLE_SECONDS = 120
 _BASIC = 'Basic realm="ocm-gateway", charset="UTF-8"'
@@ -113,7 +112,7 @@ class Doors:
         try:
             way = await self._visiting.open(user, folder, tuple(rest))
         except NotFound as error:
-            if request.method in _MAKING and not rest:
+            if request.method in MAKING and not rest:
                 raise Refused(_COME_AND_GO) from error
             raise
         with self._bodies.of_share(request, way.share.id, self._visiting.admits):
