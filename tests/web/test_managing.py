@@ -148,8 +148,7 @@ async def test_a_server_is_added_approved_pinned_blocked_and_forgotten(opened, p
     gateway = await opened(**OLGA)
     await send_share(peer, gateway)
     name = peer.authority
-    await eventually(lambda: gateway.others.registry._proven.get(name))
-    [key] = await gateway.others.registry.keys_of(name)
+    [key] = await eventually(lambda: gateway.others.registry.keys_of(name))
     async with operator(gateway) as olga:
         page = f"/servers/{name}"
         await olga.act(page, "approve", comment="They are nice.")
