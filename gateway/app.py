@@ -619,6 +619,7 @@ def _api(gateway: Gateway, doors: Doors) -> Table:
         gateway.newsroom,
         gateway.recipients,
         gateway.rates,
+        origin=gateway.ours.origin,
         server=f"{gateway.ours.origin}/{'/'.join(_api_path(gateway.settings))}",
     )
 

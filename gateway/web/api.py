@@ -1,7 +1,8 @@
 """What people do in the pages, as JSON for scripts: below /api/v1.
 
 One is who one is at the WebDAV doors: by HTTP Basic, or by the header of a proxy in front. Cookies
-count for nothing here, so no other site can make a browser act.
+of ours count for nothing here; but a browser adds a password that it knows, and the cookie of the
+proxy, to whatever another site makes it send, so nothing is done that comes from one.
 """
 
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,7 @@ from gateway.sharing.requests import Requests
 from gateway.sharing.sending import Offer, Sending
 from gateway.web import records
 from gateway.web.operations import Call, Operation, Table, Taken, fault, turn_of
+from gateway.web.requests import expect_own_site
 
 
 class NewShare(Taken):
@@ -105,11 +107,15 @@ def api(
     recipients: Recipients,
     rates: Rates,
     *,
+    origin: str,
     server: str,
 ) -> Table:
-    """The API. `whoever` says who asks, or raises Unauthorized. `server` is its address."""
+    """The API. `whoever` says who asks, or raises Unauthorized. `server` is its address, `origin`
+    that of our pages."""
 
-    async def somebody(request: web.BaseRequest, _: Operation) -> User:
+    async def somebody(request: web.BaseRequest, operation: Operation) -> User:
+        if operation.method != "GET":
+            expect_own_site(request, origin)
         user = await whoever(request)
         rates.count("user", user.name)
         return user

@@ -14,6 +14,7 @@ from gateway.sharing.news import Newsroom
 from gateway.sharing.parties import Parties
 from gateway.web.middleware import visit_of
 from gateway.web.oidc import ATTEMPT_SECONDS, Oidc
+from gateway.web.requests import from_own_site
 from gateway.web.routes import Routes
 from gateway.web.trail import Trail
 from gateway.web.views import FROM_COOKIE, TO_COOKIE, Page, Pages, View
@@ -178,7 +179,7 @@ class Login:
         response, code = self._onwards(view, view.query("next")), view.query("to")
         if not self._pages.speaks(code):
             return response
-        if view.found and self._pages.from_own_site(view.request):
+        if view.found and from_own_site(view.request):
             await self._newsroom.wish(view.found.name, language=code)
         return self._pages.choose_language(code, response)
 

@@ -15,6 +15,7 @@ from gateway.policy.audit import DENY, Audit
 from gateway.rates import Rates, network_of
 from gateway.sharing.credentials import basic_pair, proves
 from gateway.store.vault import Vault
+from gateway.web.requests import expect_own_site
 
 _BASIC = 'Basic realm="ocm-gateway operators", charset="UTF-8"'
 
@@ -62,10 +63,7 @@ class Operators:
         if not self.named:
             raise Refused("nobody may act here until management.operators names who")
         # Credentials of HTTP Basic go with every request of a browser, so the page has to be ours.
-        if request.headers.get("Origin", f"://{request.host}").partition("://")[2] != request.host:
-            raise Refused("this form was sent from another site", detail="Origin differs")
-        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-            raise Refused("this form was sent from another site", detail="Sec-Fetch-Site")
+        expect_own_site(request, f"http://{request.host}", f"https://{request.host}")
         return await self.log_in(request)
 
     async def log_in(self, request: web.BaseRequest) -> str:

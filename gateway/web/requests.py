@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from gateway.errors import Malformed, TooLarge
+from gateway.errors import Malformed, Refused, TooLarge
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -51,6 +51,23 @@ async def chunks_of(request: web.BaseRequest, idle_seconds: float) -> AsyncItera
             yield chunk
     except TimeoutError as error:
         raise Malformed("the upload stood still for too long") from error
+
+
+def expect_own_site(request: web.BaseRequest, *origins: str) -> None:
+    """Refused when a browser says that another site made it ask (OWASP: Origin, Sec-Fetch-Site).
+
+    Scripts say neither. `origins` are those of our own pages.
+    """
+    if request.headers.get("Origin", origins[0]) not in origins:
+        raise Refused("this was sent from another site", detail="Origin differs")
+    if not from_own_site(request):
+        raise Refused("this was sent from another site", detail="Sec-Fetch-Site")
+
+
+def from_own_site(request: web.BaseRequest) -> bool:
+    """Whether a browser came from one of our own pages, or says nothing of it (W3C Fetch
+    Metadata)."""
+    return request.headers.get("Sec-Fetch-Site", "same-origin") in ("same-origin", "none")
 
 
 def json_response(data: object, status: int = 200) -> web.Response:

@@ -48,7 +48,7 @@ from gateway.store.vault import Vault
 from gateway.web import shown
 from gateway.web.languages import N_, languages
 from gateway.web.middleware import Manner, visit_of
-from gateway.web.requests import read_body
+from gateway.web.requests import expect_own_site, read_body
 from gateway.web.routes import Handler, Route, Routes
 from gateway.web.sessions import Sessions, Visitor
 from gateway.web.static import Static
@@ -255,7 +255,7 @@ class Pages:
             view.said = self._told(request)
             heard = bool(view.said)
             if request.method == "POST":
-                self._expect_own_site(request)
+                expect_own_site(request, self._origin)
                 if not page.uploads:
                     await self._take_form(view)
             if view.found is None and not page.public:
@@ -274,18 +274,6 @@ class Pages:
         chosen = self.sessions.lent(request, "language")
         language = self.languages.choose(chosen, request.headers.get("Accept-Language", ""))
         return View(request, Visitor("", ""), language, page.path, self)
-
-    def _expect_own_site(self, request: web.BaseRequest) -> None:
-        """A post comes from one of our own pages (OWASP: Origin, Sec-Fetch-Site)."""
-        if request.headers.get("Origin", self._origin) != self._origin:
-            raise Refused("this form was sent from another site", detail="Origin differs")
-        if not self.from_own_site(request):
-            raise Refused("this form was sent from another site", detail="Sec-Fetch-Site")
-
-    def from_own_site(self, request: web.BaseRequest) -> bool:
-        """Whether a browser came from one of our own pages, or says nothing of it (W3C Fetch
-        Metadata)."""
-        return request.headers.get("Sec-Fetch-Site", "same-origin") in ("same-origin", "none")
 
     async def _take_form(self, view: View) -> None:
         """The fields of a post with its token (OWASP)."""

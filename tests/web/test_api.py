@@ -149,6 +149,35 @@ async def test_a_cookie_counts_for_nothing(gateway):  # noqa: F811
     assert status == 401
 
 
+@pytest.mark.parametrize("who", ["password", "proxy"])
+async def test_another_site_makes_no_browser_act(opened, who):  # noqa: F811
+    proxied = {"users": {"source": "header"}, "public": {"trusted_proxies": ["127.0.0.1"]}}
+    here = await opened(**(proxied if who == "proxy" else {}))
+    sent = {"user": None, "X-Remote-User": "alice"} if who == "proxy" else {}
+    _, made, _ = await ask(here, "POST", "/invites", {}, **sent)
+    _, document, _ = await ask(here, "GET", "/openapi.json", **sent)
+    acts = [
+        (method.upper(), path.format(id=made["id"]))
+        for path, methods in document["paths"].items()
+        for method in methods
+        if method != "get"
+    ]
+    assert ("DELETE", f"/invites/{made['id']}") in acts
+    for method, path in acts:
+        for elsewhere in (
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+            {"Origin": here.ours.origin, "Sec-Fetch-Site": "same-site"},
+            {"Sec-Fetch-Site": "cross-site"},
+        ):
+            status, answer, _ = await ask(here, method, path, **sent, **elsewhere)
+            assert (status, answer["code"]) == (403, "NOT_ALLOWED"), (method, path, elsewhere)
+    assert [one["state"] for one in (await ask(here, "GET", "/invites", **sent))[1]] == ["open"]
+    ours = {"Origin": here.ours.origin, "Sec-Fetch-Site": "same-origin"}
+    status, ended, _ = await ask(here, "DELETE", f"/invites/{made['id']}", **sent, **ours)
+    assert (status, ended["state"]) == (200, "withdrawn")
+
+
 async def test_other_methods_and_addresses_are_told(gateway):  # noqa: F811
     status, _, headers = await ask(gateway, "PUT", "/shares", {})
     assert (status, headers["Allow"]) == (405, "GET, POST")
