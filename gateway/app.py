@@ -106,6 +106,7 @@ from gateway.web.pages.contacts import contacts
 from gateway.web.pages.files import files
 from gateway.web.pages.frame import Frame, OperatorPage
 from gateway.web.pages.home import home
+from gateway.web.pages.invites import invites
 from gateway.web.pages.link import link
 from gateway.web.pages.operator import configuration, overview
 from gateway.web.pages.operator_audit import decisions, trail
@@ -686,7 +687,8 @@ def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
         )
         | sent(pages, gateway.sending, gateway.outbox, gateway.accesses)
         | change(pages, gateway.changing, gateway.sending)
-        | contacts(pages, gateway.contacts, gateway.inviting)
+        | contacts(pages, gateway.contacts)
+        | invites(pages, gateway.inviting)
         | requests(
             pages,
             gateway.requests,

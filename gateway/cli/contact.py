@@ -11,7 +11,7 @@ from gateway.cli.console import ConfigOption, JsonOption, fail, run, show
 from gateway.errors import Malformed
 from gateway.model import Contact
 from gateway.sharing.contacts import Taken
-from gateway.web.records import contact, contact_line
+from gateway.web.records import contact, contact_line, taken
 
 commands = typer.Typer(help="Whom people here know at other servers.", no_args_is_help=True)
 
@@ -148,12 +148,12 @@ def import_(
     async def work(gateway: Gateway) -> Taken:
         return await gateway.contacts.take_in(user, cards, keep_trust=keep_trust)
 
-    taken = run(config, work, as_json=as_json)
+    found = run(config, work, as_json=as_json)
     show(
-        {"contacts": [contact(one) for one in taken.contacts], "leftOut": taken.left_out},
+        taken(found),
         lambda: [
-            *(contact_line(one) for one in taken.contacts),
-            *(f"left out: {reason}" for reason in taken.left_out),
+            *(contact_line(one) for one in found.contacts),
+            *(f"left out: {reason}" for reason in found.left_out),
         ],
         as_json=as_json,
     )

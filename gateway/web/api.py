@@ -6,6 +6,7 @@ proxy, to whatever another site makes it send, so nothing is done that comes fro
 """
 
 from collections.abc import Awaitable, Callable
+from json import dumps
 from typing import Any, Literal
 
 from aiohttp import web
@@ -13,6 +14,7 @@ from pydantic import Field
 
 from gateway.model import Permission, ShareType, User
 from gateway.ocm.invites import parse_invite
+from gateway.ocm.jscontact import MOST_BYTES, MOST_CARDS
 from gateway.rates import Rates
 from gateway.sharing.accesses import Accesses
 from gateway.sharing.asking import Asking
@@ -55,6 +57,21 @@ class NewContact(Taken):
 
     address: str = Field(max_length=1500)
     name: str = Field(default="", max_length=255)
+
+
+class ContactChange(Taken):
+    """What to call a contact, "" for their own name, and whether to accept what they share without
+    asking; what is left out stays."""
+
+    name: str | None = Field(default=None, max_length=255)
+    trusted: bool | None = None
+
+
+class Cards(Taken):
+    """JSContact cards (RFC 9553); whom they call trusted is trusted only with `keepTrust`."""
+
+    cards: list[dict[str, Any]] = Field(max_length=MOST_CARDS)
+    keep_trust: bool = Field(default=False, alias="keepTrust")
 
 
 class Settings(Taken):
@@ -250,13 +267,58 @@ def _contacts(contacts: Contacts) -> tuple[Operation, ...]:
         made = await contacts.add(call.name, call.body.address, name=call.body.name)
         return records.contact(made)
 
-    async def remove(call: Call) -> object:
-        return records.contact(await contacts.remove(call.path["id"], user=call.name))
+    async def one(call: Call) -> object:
+        return records.contact(await contacts.by_id(call.path["id"], user=call.name))
 
+    async def change(call: Call) -> object:
+        body: ContactChange = call.body
+        if body.name is not None:
+            await contacts.rename(call.path["id"], body.name, user=call.name)
+        if body.trusted is not None:
+            await contacts.trust(call.path["id"], body.trusted, user=call.name)
+        return await one(call)
+
+    async def remove(call: Call) -> object:
+        tell = call.query.get("tell", "false")
+        if tell not in ("true", "false"):
+            raise fault("tell", "is true or false")
+        gone = await contacts.remove(call.path["id"], user=call.name, tell=tell == "true")
+        return records.contact(gone)
+
+    async def export(call: Call) -> object:
+        return await contacts.export(call.name)
+
+    async def take_in(call: Call) -> object:
+        cards = dumps(call.body.cards).encode()
+        taken = await contacts.take_in(call.name, cards, keep_trust=call.body.keep_trust)
+        return records.taken(taken)
+
+    at = "/contacts/{id}"
     return (
         _list("/contacts", "listContacts", "Whom you know.", every, "q"),
         Operation("POST", "/contacts", "addContact", "Add somebody.", add, NewContact, status=201),
-        Operation("DELETE", "/contacts/{id}", "removeContact", "Forget somebody.", remove),
+        Operation("GET", at, "showContact", "Somebody whom you know.", one),
+        Operation("PATCH", at, "changeContact", "Rename or trust them.", change, ContactChange),
+        Operation(
+            "DELETE",
+            at,
+            "removeContact",
+            "Forget somebody; with `tell=true` end the shares both ways, and have them told.",
+            remove,
+            may_ask=("tell",),
+        ),
+        Operation(
+            "GET", "/cards", "exportContacts", "Your contacts as JSContact.", export, many=True
+        ),
+        Operation(
+            "POST",
+            "/cards",
+            "importContacts",
+            "Take in the OCM Addresses of JSContact cards.",
+            take_in,
+            Cards,
+            most_bytes=MOST_BYTES,
+        ),
     )
 
 

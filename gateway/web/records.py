@@ -24,6 +24,7 @@ from gateway.policy.verifying import Verification
 from gateway.probes.trials import Trial
 from gateway.providers.directories import DirectoryState
 from gateway.providers.ring import OwnKey
+from gateway.sharing.contacts import Taken
 from gateway.sharing.recipients import Recipient
 from gateway.sharing.reviewing import Held
 from gateway.store.policies import Listing, Version
@@ -171,6 +172,11 @@ def contact(one: Contact) -> dict[str, Any]:
         "trusted": one.trusted,
         "addedAt": one.added_at,
     }
+
+
+def taken(one: Taken) -> dict[str, Any]:
+    """What came of an import of contacts, as JSON."""
+    return {"contacts": [contact(kept) for kept in one.contacts], "leftOut": one.left_out}
 
 
 def directory_(state: DirectoryState) -> dict[str, Any]:

@@ -78,6 +78,29 @@ async def test_an_invite_makes_contacts(opened):  # noqa: F811
     assert (await ask(here, "GET", "/contacts"))[1] == []
 
 
+async def test_a_contact_is_renamed_trusted_carried_over_and_left(opened):  # noqa: F811
+    here, there = await opened(folder="here"), await opened(folder="there")
+    bob = f"bob@{there.ours.authority}"
+    _, made, _ = await ask(here, "POST", "/contacts", {"address": bob})
+    at = f"/contacts/{made['id']}"
+    status, changed, _ = await ask(here, "PATCH", at, {"name": "Robert", "trusted": True})
+    assert (status, changed["label"], changed["trusted"]) == (200, "Robert", True)
+    assert (await ask(here, "PATCH", at, {"trusted": None}))[1] == changed
+    assert (await ask(here, "GET", at))[1] == changed
+    for method, body in (("GET", None), ("PATCH", {"name": "x"}), ("DELETE", None)):
+        assert (await ask(here, method, at, body, user="bob"))[0] == 404
+    status, cards, _ = await ask(here, "GET", "/cards")
+    assert status == 200
+    status, taken, _ = await ask(here, "POST", "/cards", {"cards": cards}, user="bob")
+    assert (status, taken["leftOut"]) == (200, [])
+    assert [(one["address"], one["trusted"]) for one in taken["contacts"]] == [(bob, False)]
+    _, shared, _ = await ask(here, "POST", "/shares", {"path": "/trip", "shareWith": bob})
+    assert (await ask(here, "DELETE", f"{at}?tell=perhaps"))[0] == 400
+    assert (await ask(here, "DELETE", f"{at}?tell=true"))[0] == 200
+    assert (await ask(here, "GET", f"/shares/{shared['id']}"))[1]["state"] == "revoked"
+    assert (await ask(there, "GET", "/received", user="bob"))[1] == []
+
+
 async def test_a_request_is_sent_and_agreed_to(opened):  # noqa: F811
     here, there = await opened(folder="here"), await opened(folder="there")
     await ask(here, "POST", "/contacts", {"address": f"bob@{there.ours.authority}"})

@@ -1,29 +1,17 @@
-"""Whom one knows at other servers, and the invites by which one gets to know them."""
+"""Whom one knows at other servers."""
 
 from aiohttp import web
 
 from gateway.errors import GatewayError, Malformed
-from gateway.model import InviteState
-from gateway.ocm.invites import parse_invite
 from gateway.sharing.contacts import Contacts
-from gateway.sharing.inviting import Inviting
-from gateway.sharing.messages import qr_address
 from gateway.web.languages import N_
-from gateway.web.pages.dates import end_of_day
-from gateway.web.pages.listing import FIRST, search_of, turn_of
+from gateway.web.pages.listing import search_of, turn_of
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
 
-STATES = {
-    InviteState.OPEN: N_("open"),
-    InviteState.ACCEPTED: N_("accepted"),
-    InviteState.WITHDRAWN: N_("withdrawn"),
-}
-_PAST = tuple(state for state in InviteState if state is not InviteState.OPEN)
 
-
-def contacts(pages: Pages, book: Contacts, inviting: Inviting) -> Routes:
-    """/contacts and /invites."""
+def contacts(pages: Pages, book: Contacts) -> Routes:
+    """/contacts: the address book."""
 
     async def get_contacts(view: View) -> web.StreamResponse:
         wanted = search_of(view)
@@ -40,8 +28,16 @@ def contacts(pages: Pages, book: Contacts, inviting: Inviting) -> Routes:
                 case "rename":
                     made = await book.rename(one, view.field("label"), user=name)
                     view.say(view.gettext("Called %(who)s from now on.") % {"who": made.shown_as})
+                case "trust":
+                    made = await book.trust(one, True, user=name)
+                    told = view.gettext("What %(who)s shares is accepted without asking.")
+                    view.say(told % {"who": made.shown_as})
+                case "distrust":
+                    made = await book.trust(one, False, user=name)
+                    told = view.gettext("You are asked before what %(who)s shares is accepted.")
+                    view.say(told % {"who": made.shown_as})
                 case "remove":
-                    made = await book.remove(one, user=name)
+                    made = await book.remove(one, user=name, tell=bool(view.field("tell")))
                     view.say(view.gettext("%(who)s was removed.") % {"who": made.shown_as})
                 case _:
                     raise Malformed("the form does not say what to do")
@@ -49,55 +45,8 @@ def contacts(pages: Pages, book: Contacts, inviting: Inviting) -> Routes:
             view.say(view.told(error), "failed")
         return view.redirect("/contacts")
 
-    async def get_invites(view: View) -> web.StreamResponse:
-        now = await inviting.part(turn_of(view), view.user.name, states=(InviteState.OPEN,))
-        past = await inviting.part(FIRST, view.user.name, states=_PAST)
-        return view.render("invites.html", now=now, past=past, states=STATES)
-
-    async def get_invite(view: View) -> web.StreamResponse:
-        one = await inviting.by_id(view.query("id"), sender=view.user.name)
-        text, link = inviting.string_of(one), inviting.link_of(one)
-        return view.render(
-            "invite.html",
-            one=one,
-            states=STATES,
-            text=text,
-            link=link,
-            qr=qr_address(link) if link else "",
-        )
-
-    async def post_invite(view: View) -> web.StreamResponse:
-        name, one = view.user.name, view.field("id")
-        try:
-            match view.field("do"):
-                case "create":
-                    made = await inviting.create_invite(
-                        name,
-                        note=view.field("note"),
-                        expiration_at=end_of_day(view.field("until")),
-                    )
-                    return view.redirect(f"/invites/invite?id={made.id}")
-                case "withdraw":
-                    await inviting.withdraw(one, sender=name)
-                    view.say(view.gettext("The invite was withdrawn."))
-                case "renew":
-                    await inviting.renew(one, sender=name)
-                    view.say(view.gettext("The invite lasts anew."))
-                    return view.redirect(f"/invites/invite?id={one}")
-                case "accept":
-                    met = await inviting.accept_invite(name, parse_invite(view.field("text")))
-                    view.say(view.gettext("%(who)s is a contact now.") % {"who": met.shown_as})
-                    return view.redirect("/contacts")
-                case _:
-                    raise Malformed("the form does not say what to do")
-        except GatewayError as error:
-            view.say(view.told(error), "failed")
-        return view.redirect("/invites")
-
     return pages.routes(
         Page(
             "/contacts", "page.contacts", get=get_contacts, post=post_contact, menu=N_("Contacts")
         ),
-        Page("/invites", "page.invites", get=get_invites, post=post_invite),
-        Page("/invites/invite", "page.invite", get=get_invite),
     )
