@@ -101,21 +101,6 @@ def operator() -> str:
     return f"operator {name}"
 
 
-async def entered(
-    gateway: Gateway,
-    what: str,
-    *,
-    whom: str = "",
-    provider: str = "",
-    about: str = "",
-    reason: str = "",
-) -> None:
-    """Write into the audit trail what the operator has done. Raises Unavailable."""
-    await gateway.audit.record(
-        what, who=operator(), whom=whom, provider=provider, about=about, reason=reason
-    )
-
-
 def fail(error: GatewayError, *, as_json: bool) -> NoReturn:
     """Say what went wrong, on standard error or as JSON, and exit with its code."""
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.console import ConfigOption, JsonOption, entered, run, show
+from gateway.cli.console import ConfigOption, JsonOption, operator, run, show
 from gateway.errors import Malformed
 from gateway.providers import importing
 from gateway.providers.importing import Change
@@ -34,12 +34,7 @@ def import_(
         entries = importing.read(text, file.name)
         if dry_run:
             return await gateway.state.database.read(partial(importing.compare, entries=entries))
-        done = await gateway.others.registry.take_in(entries)
-        for one in done:
-            if one.changes:
-                name, reason = one.entry.authority, one.standing.value
-                await entered(gateway, "peer.imported", provider=name, reason=reason)
-        return done
+        return await gateway.operating.take_in(entries, by=operator())
 
     done = run(config, work, as_json=as_json)
     changed = [one for one in done if one.changes]

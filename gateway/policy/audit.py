@@ -167,17 +167,17 @@ class Audit:
 
     async def erase(self, address: str) -> int:
         """Forget an address, in every entry that names it; how many there were. The chain holds."""
-        found = await self._database.write(partial(audit.erase, address=address))
-        await self.record("audit.erased", reason=f"{found} entries")
-        return found
+        return await self.write(
+            partial(audit.erase, address=address),
+            lambda found: self.deed("audit.erased", reason=f"{found} entries"),
+        )
 
     async def prune(self, before: int) -> int:
         """Forget the entries from before that time; how many there were."""
-        prune = partial(audit.prune, vault=self._vault, before=before)
-        gone = await self._database.write(prune)
-        if gone:
-            await self.record("audit.pruned", reason=f"{gone} entries")
-        return gone
+        return await self.write(
+            partial(audit.prune, vault=self._vault, before=before),
+            lambda gone: self.deed("audit.pruned", reason=f"{gone} entries") if gone else None,
+        )
 
     async def retire(self, days: int | None) -> None:
         """Forget what is older than so many days; None forgets nothing."""

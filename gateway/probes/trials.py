@@ -7,7 +7,7 @@ it finds is written down step by step, so that every process can show it, also l
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from sqlalchemy import Connection
@@ -123,7 +123,8 @@ class Trials:
                     await asyncio.wait({work}, timeout=_STEP_SECONDS)
                     if len(look.findings) > known and not work.done():
                         known = len(look.findings)
-                        await self._keep(trial, look)
+                        so_far = replace(trial, findings=tuple(look.findings))
+                        await self._database.write(_putting(so_far), on_disk=False)
             await work
         except TimeoutError:
             said = f"it was not done in {LONGEST_SECONDS} seconds"
@@ -135,18 +136,15 @@ class Trials:
             look.findings.append(failed("test", "a fault of ours", "The log tells more."))
         finally:
             work.cancel()
-        done = await self._keep(trial, look, ended_at=self._clock())
+        done = replace(trial, ended_at=self._clock(), findings=tuple(look.findings))
         outcome = f"failed at {done.failed_at}" if done.failed_at else "ok"
-        await self._audit.record(
-            "peer.tested", who=trial.by, provider=trial.provider, reason=outcome
-        )
+        deed = self._audit.deed("peer.tested", who=done.by, provider=done.provider, reason=outcome)
+        await self._audit.write(_putting(done), lambda _: deed)
         return done
 
-    async def _keep(self, trial: Trial, look: Look, ended_at: int = 0) -> Trial:
-        found = Trial(trial.provider, trial.by, trial.began_at, ended_at, tuple(look.findings))
-        put = partial(facts.put, name=_name(trial.provider), value=_text(found))
-        await self._database.write(put, on_disk=False)
-        return found
+
+def _putting(trial: Trial) -> Callable[[Connection], None]:
+    return partial(facts.put, name=_name(trial.provider), value=_text(trial))
 
 
 def _name(provider: Authority) -> str:

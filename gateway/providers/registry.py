@@ -34,7 +34,7 @@ from gateway.providers import importing
 from gateway.providers.health import Healths
 from gateway.providers.importing import Change, Entry
 from gateway.store import providers
-from gateway.store.database import Database
+from gateway.store.database import Database, Write
 from gateway.store.providers import Health
 
 _MANY = 10_000
@@ -327,16 +327,20 @@ class Registry:
 
     async def by_authority(self, provider: Authority) -> Provider:
         """One server; NotFound when nothing is known of it."""
-        found = await self._database.read(partial(providers.find, provider=provider))
-        if found is None:
-            raise NotFound(f"nothing is known of {provider}")
-        return found
+        return await self._database.read(partial(_known, provider=provider))
 
     async def keys_of(self, provider: Authority) -> list[ProviderKey]:
         """The keys that a server has signed with."""
         return await self._database.read(partial(providers.keys_of, provider=provider))
 
-    async def add(self, provider: Authority, comment: str, pins: tuple[str, ...] = ()) -> Provider:
+    async def add(
+        self,
+        provider: Authority,
+        comment: str,
+        pins: tuple[str, ...] = (),
+        *,
+        write: Write | None = None,
+    ) -> Provider:
         """The operator names a server, and with `pins` (thumbprints) its only keys."""
         now = self._clock()
 
@@ -346,11 +350,16 @@ class Registry:
             for thumbprint in pins:
                 providers.pin(connection, provider, thumbprint, now)
 
-        await self._database.write(work)
+        await (write or self._database.write)(work)
         return await self._decided(provider, "added")
 
     async def decide(
-        self, provider: Authority, standing: Standing, comment: str | None = None
+        self,
+        provider: Authority,
+        standing: Standing,
+        comment: str | None = None,
+        *,
+        write: Write | None = None,
     ) -> Provider:
         """Approve or block a server. Approving also trusts the keys that waited.
 
@@ -366,54 +375,73 @@ class Registry:
                     if key.standing is KeyStanding.QUARANTINED:
                         providers.judge_key(connection, key, KeyStanding.TRUSTED)
 
-        await self._database.write(work)
+        await (write or self._database.write)(work)
         return await self._decided(provider, standing.value)
 
-    async def pin(self, provider: Authority, thumbprint: str = "") -> Provider:
+    async def pin(
+        self, provider: Authority, thumbprint: str = "", *, write: Write | None = None
+    ) -> Provider:
         """That key counts, and no other but those pinned before; without one, its only one.
 
-        Raises NotFound for a server that is not known, Conflict where it has not just one key.
+        `write` is handed what is pinned then. Raises NotFound for a server that is not known,
+        Conflict where it has not just one key.
         """
-        await self.by_authority(provider)
-        if not thumbprint:
-            used = [key for key in await self.keys_of(provider) if key.last_seen_at]
-            if len(used) != 1:
-                raise Conflict(f"{provider} has signed with {len(used)} keys; name the right one")
-            thumbprint = used[0].thumbprint
-        await self._database.write(
-            partial(providers.pin, provider=provider, thumbprint=thumbprint, now=self._clock())
-        )
+        now = self._clock()
+
+        def work(connection: Connection) -> tuple[str, ...]:
+            _known(connection, provider)
+            chosen = thumbprint or _only_key(connection, provider)
+            providers.pin(connection, provider, chosen, now)
+            keys = providers.keys_of(connection, provider)
+            return tuple(key.thumbprint for key in keys if key.standing is KeyStanding.PINNED)
+
+        await (write or self._database.write)(work)
         return await self._decided(provider, "pinned")
 
-    async def unpin(self, provider: Authority, thumbprint: str) -> Provider:
+    async def unpin(
+        self, provider: Authority, thumbprint: str, *, write: Write | None = None
+    ) -> Provider:
         """That key is one like others again. Raises NotFound."""
-        for key in await self.keys_of(provider):
-            if key.thumbprint == thumbprint and key.standing is KeyStanding.PINNED:
-                await self._database.write(partial(providers.unpin, key=key))
-                return await self._decided(provider, "unpinned")
-        raise NotFound(f"no such key of {provider} is pinned")
 
-    async def take_in(self, entries: list[Entry]) -> list[Change]:
+        def work(connection: Connection) -> None:
+            for key in providers.keys_of(connection, provider):
+                if key.thumbprint == thumbprint and key.standing is KeyStanding.PINNED:
+                    providers.unpin(connection, key)
+                    return
+            raise NotFound(f"no such key of {provider} is pinned")
+
+        await (write or self._database.write)(work)
+        return await self._decided(provider, "unpinned")
+
+    async def take_in(self, entries: list[Entry], *, write: Write | None = None) -> list[Change]:
         """Do what a list says of many servers, all of it or nothing; returns what that was."""
         keep = partial(importing.keep, entries=entries, now=self._clock())
-        done = await self._database.write(keep)
+        done = await (write or self._database.write)(keep)
         await self.load()
         event("provider.imported", servers=sum(one.changes for one in done))
         return done
 
-    async def reset(self, provider: Authority) -> Provider:
+    async def reset(self, provider: Authority, *, write: Write | None = None) -> Provider:
         """Forget what a server has proven and how it failed: it begins anew.
 
         Its standing, its comment and pinned keys stay. Raises NotFound.
         """
-        await self.by_authority(provider)
-        await self._database.write(partial(providers.reset, provider=provider))
+
+        def work(connection: Connection) -> None:
+            _known(connection, provider)
+            providers.reset(connection, provider)
+
+        await (write or self._database.write)(work)
         return await self._decided(provider, "reset")
 
-    async def remove(self, provider: Authority) -> None:
+    async def remove(self, provider: Authority, *, write: Write | None = None) -> None:
         """Forget a server altogether, the operator's decision included. Raises NotFound."""
-        if not await self._database.write(partial(providers.remove, provider=provider)):
-            raise NotFound(f"nothing is known of {provider}")
+
+        def work(connection: Connection) -> None:
+            if not providers.remove(connection, provider):
+                raise NotFound(f"nothing is known of {provider}")
+
+        await (write or self._database.write)(work)
         await self.load()
         event("provider.removed", server=provider)
 
@@ -421,3 +449,17 @@ class Registry:
         await self.load()
         event(f"provider.{what}", server=provider)
         return await self.by_authority(provider)
+
+
+def _known(connection: Connection, provider: Authority) -> Provider:
+    found = providers.find(connection, provider)
+    if found is None:
+        raise NotFound(f"nothing is known of {provider}")
+    return found
+
+
+def _only_key(connection: Connection, provider: Authority) -> str:
+    used = [key for key in providers.keys_of(connection, provider) if key.last_seen_at]
+    if len(used) != 1:
+        raise Conflict(f"{provider} has signed with {len(used)} keys; name the right one")
+    return used[0].thumbprint

@@ -22,7 +22,7 @@ from gateway.httpsig.signing import JOSE, SigningKey
 from gateway.logs import event
 from gateway.model import Authority, KeyState
 from gateway.store import keys
-from gateway.store.database import Database
+from gateway.store.database import Database, Write
 from gateway.store.keys import KeptKey
 from gateway.store.vault import Vault
 
@@ -135,7 +135,7 @@ class Ring:
                 await self._make(algorithm, KeyState.ACTIVE)
         await self.load()
 
-    async def _make(self, algorithm: str, state: KeyState) -> str:
+    async def _make(self, algorithm: str, state: KeyState, write: Write | None = None) -> str:
         """Keep a new key; its kid. Where two processes start at once, the first one's counts."""
         # The name is part of what is sealed, so it is given once the key is being kept.
         made = await asyncio.to_thread(SigningKey.generate, "unnamed", algorithm)
@@ -154,21 +154,22 @@ class Ring:
             keys.add(connection, self._vault, KeptKey(kid, algorithm, private, state, now, now))
             return kid
 
-        return await self._database.write(keep)
+        return await (write or self._database.write)(keep)
 
-    async def stage(self, name: str) -> OwnKey:
+    async def stage(self, name: str, *, write: Write | None = None) -> OwnKey:
         """Make a key and publish it; it signs nothing yet. `name` is one of `ALGORITHMS`.
 
         A key for draft-cavage is published once it is active: older servers know one at a time.
+        `write` is handed the kid.
         """
         if name not in ALGORITHMS:
             raise Malformed(f"a key is one of {', '.join(ALGORITHMS)}")
-        kid = await self._make(ALGORITHMS[name], KeyState.STAGED)
+        kid = await self._make(ALGORITHMS[name], KeyState.STAGED, write)
         await self.load()
         event("key.staged", kid=kid)
         return self.by_kid(kid)
 
-    async def activate(self, kid: str) -> OwnKey:
+    async def activate(self, kid: str, *, write: Write | None = None) -> OwnKey:
         """Sign with that key from now on; the one before stays published. Raises NotFound,
         Conflict for one that is retired."""
         chosen = self.by_kid(kid)
@@ -183,10 +184,12 @@ class Ring:
                     keys.move(connection, one.kid, KeyState.OVERLAPPING, now)
             keys.move(connection, kid, KeyState.ACTIVE, now)
 
-        await self._database.write(move)
+        await (write or self._database.write)(move)
         return await self._moved(kid, "activated")
 
-    async def retire(self, kid: str, *, compromised: bool = False) -> OwnKey:
+    async def retire(
+        self, kid: str, *, compromised: bool = False, write: Write | None = None
+    ) -> OwnKey:
         """Publish that key no more. `compromised` also ends the access tokens that it signed.
 
         Raises NotFound, and Conflict for the key that signs.
@@ -194,7 +197,8 @@ class Ring:
         if self.by_kid(kid).state is KeyState.ACTIVE:
             raise Conflict("the key signs; activate another one first")
         state = KeyState.COMPROMISED if compromised else KeyState.RETIRED
-        await self._database.write(partial(keys.move, kid=kid, state=state, now=self._clock()))
+        move = partial(keys.move, kid=kid, state=state, now=self._clock())
+        await (write or self._database.write)(move)
         return await self._moved(kid, state.value)
 
     def by_kid(self, kid: str) -> OwnKey:

@@ -121,8 +121,10 @@ class Asking:
     async def _refused(self, entry: OutboxEntry, reason: str) -> None:
         await self._move(entry.share, SentRequestState.REFUSED, SentRequestState.PENDING, reason)
 
-    async def _revive(self, entry: OutboxEntry) -> None:
-        await self._move(entry.share, SentRequestState.PENDING, SentRequestState.REFUSED)
+    def _revive(self, connection: Connection, entry: OutboxEntry) -> None:
+        asking.move(
+            connection, entry.share, SentRequestState.PENDING, out_of=SentRequestState.REFUSED
+        )
 
     async def _move(
         self, request_id: str, state: SentRequestState, out_of: SentRequestState, reason: str = ""

@@ -37,6 +37,7 @@ from gateway.errors import (
 from gateway.logs import event
 from gateway.model import Authority, Errand, OutboxEntry
 from gateway.store import outbox
+from gateway.store.database import Write
 from gateway.store.state import State
 from gateway.telemetry import OFF, Kind, Spans
 
@@ -59,11 +60,12 @@ _AT_ONCE = 8
 @dataclass(frozen=True, slots=True)
 class Carrier:
     """Who runs one kind of errand: `carry` raises when it fails, `give_up` is told when that is
-    for good, `revive` when somebody wants it tried again after that."""
+    for good, `revive` when somebody wants it tried again after that, in the transaction that makes
+    the errand a new one."""
 
     carry: Callable[[OutboxEntry], Awaitable[None]]
     give_up: Callable[[OutboxEntry, str], Awaitable[None]]
-    revive: Callable[[OutboxEntry], Awaitable[None]] | None = None
+    revive: Callable[[Connection, OutboxEntry], object] | None = None
 
 
 class Outbox:
@@ -151,24 +153,34 @@ class Outbox:
         """The same for several; those about which nothing is left to do are not in it."""
         return await self._state.database.read(partial(outbox.about, shares=shares))
 
-    async def retry(self, entry_id: str) -> None:
-        """Try an errand now, one that was given up as if it were new. Raises NotFound."""
-        entry = await self.by_id(entry_id)
-        revive = self._carriers[entry.errand].revive
-        if entry.dead:
-            if revive:  # before the errand can be claimed, so that it finds what it is about alive
-                await revive(entry)
-            await self._state.database.write(
-                partial(outbox.renew, entry_id=entry_id, now=self._clock())
-            )
+    async def retry(self, entry_id: str, *, write: Write | None = None) -> None:
+        """Try an errand now, one that was given up as if it were new; `write` is handed the errand
+        as it was. Raises NotFound."""
+        now = self._clock()
+
+        def renew(connection: Connection) -> OutboxEntry:
+            entry = outbox.by_id(connection, entry_id)
+            if entry.dead:
+                if revive := self._carriers[entry.errand].revive:
+                    revive(connection, entry)
+                outbox.renew(connection, entry_id, now)
+            return entry
+
+        await (write or self._state.database.write)(renew)
         await self.attempt(entry_id)
 
-    async def drop(self, entry_id: str) -> OutboxEntry:
-        """Forget an errand for good. Raises NotFound."""
+    async def drop(self, entry_id: str, *, write: Write | None = None) -> OutboxEntry:
+        """Forget an errand for good; `write` is handed it. Raises NotFound."""
         entry = await self.by_id(entry_id)
         if not entry.dead:
             await self._carriers[entry.errand].give_up(entry, "dropped by the operator")
-        await self._state.database.write(partial(outbox.finish, entry_id=entry_id))
+
+        def forget(connection: Connection) -> OutboxEntry:
+            there = outbox.by_id(connection, entry_id)
+            outbox.finish(connection, entry_id)
+            return there
+
+        entry = await (write or self._state.database.write)(forget)
         event("outbox.dropped", errand=entry.errand, provider=entry.provider, share=entry.share)
         return entry
 

@@ -466,14 +466,9 @@ class Sending:
         deed = self._deed("sent.refused", await self.by_id(entry.share), reason)
         await self._others.audit.write(refuse, lambda moved: deed if moved else None)
 
-    async def _redeliver(self, entry: OutboxEntry) -> None:
-        await self._state.database.write(
-            partial(
-                self._state.sent.move,
-                provider_id=entry.share,
-                state=SentState.PENDING,
-                out_of=(SentState.REFUSED,),
-            )
+    def _redeliver(self, connection: Connection, entry: OutboxEntry) -> None:
+        self._state.sent.move(
+            connection, entry.share, SentState.PENDING, out_of=(SentState.REFUSED,)
         )
 
     async def _tell_unshared(self, entry: OutboxEntry) -> None:

@@ -12,7 +12,7 @@ for several replicas. Both keep the same promises, so that nobody above has to k
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, inspect, text
 
@@ -23,6 +23,14 @@ HEAD = "0027"
 
 Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
+
+
+class Write(Protocol):
+    """Runs work in a transaction, as `Database.write` does; what else is in it is up to whoever
+    hands it over."""
+
+    async def __call__(self, work: Work[Result], /) -> Result:
+        """Committed to disk when this returns."""
 
 
 class Database(ABC):

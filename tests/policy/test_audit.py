@@ -193,6 +193,21 @@ async def test_an_erased_address_stands_nowhere_and_the_chain_holds(state, keepe
     assert [entry.erased for entry in erased] == [("whom",), ("reason",)]
 
 
+async def test_what_cannot_be_entered_is_neither_erased_nor_pruned(state, keeper):
+    await fill(keeper)
+    before = await everything(state)
+
+    def spoil(connection):
+        connection.execute(update(facts).where(facts.c.name == "audit head").values(value="0:0:0"))
+
+    await state.database.write(spoil)
+    with pytest.raises(Unavailable):
+        await keeper.erase("b1@b.example")
+    with pytest.raises(trail.Damaged):
+        await keeper.prune(2000)
+    assert await everything(state) == before
+
+
 async def test_old_entries_are_pruned_and_the_chain_holds(state):
     now = 0
 

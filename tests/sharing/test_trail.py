@@ -5,11 +5,14 @@ from functools import partial
 
 import pytest
 
-from gateway.errors import Unavailable
+from gateway.errors import NotFound, Unavailable
+from gateway.model import SentState, Standing
+from gateway.ocm.address import authority
+from gateway.providers import importing
 from gateway.store import audit, facts
 from gateway.store.audit import Wanted
 from tests.pair import eventually
-from tests.peer import ed25519_key
+from tests.peer import Answer, ed25519_key
 from tests.sharing.stage import (
     address,
     counts,
@@ -42,6 +45,71 @@ async def test_a_share_that_the_trail_does_not_take_is_not_made(gateway, peer):
     with pytest.raises(Unavailable, match="audit trail"):
         await create_share(gateway, peer)
     await leaves_no_trace(gateway, peer)
+
+
+HOST = authority("north.example")
+THUMBPRINT = "a" * 43
+ENTRY = importing.Entry(authority("new.example"), Standing.BLOCKED)
+ACTS = {
+    "add": lambda desk, _: desk.add(ENTRY.authority, by="olga"),
+    "block": lambda desk, _: desk.decide(HOST, Standing.BLOCKED, by="olga"),
+    "import": lambda desk, _: desk.take_in([ENTRY], by="olga"),
+    "pin": lambda desk, _: desk.pin(HOST, "b" * 43, by="olga"),
+    "unpin": lambda desk, _: desk.unpin(HOST, THUMBPRINT, by="olga"),
+    "reset": lambda desk, _: desk.reset(HOST, by="olga"),
+    "remove": lambda desk, _: desk.remove(HOST, by="olga"),
+    "stage": lambda desk, _: desk.stage("ed25519", by="olga"),
+    "activate": lambda desk, staged: desk.activate(staged, by="olga"),
+    "retire": lambda desk, staged: desk.retire(staged, by="olga"),
+}
+
+
+async def everything(gateway):
+    """What an operator can change."""
+    registry = gateway.others.registry
+    await registry.load()
+    await gateway.ring.load()
+    servers = await registry.all()
+    keys = [await registry.keys_of(one.authority) for one in servers]
+    ours = [(one.key.kid, one.state) for one in gateway.ring.keys]
+    return servers, keys, ours, await gateway.outbox.all(), await entries(gateway)
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_what_the_trail_does_not_take_the_operator_has_not_done(gateway, act):
+    await gateway.operating.add(HOST, by="olga", pins=(THUMBPRINT,))
+    staged = await gateway.operating.stage("ed25519", by="olga")
+    before = await everything(gateway)
+    head = await gateway.state.database.read(partial(facts.find, name="audit head"))
+    await damage(gateway)
+    with pytest.raises(Unavailable, match="audit trail"):
+        await ACTS[act](gateway.operating, staged.key.kid)
+    assert await everything(gateway) == before
+    await gateway.state.database.write(partial(facts.put, name="audit head", value=head))
+    await ACTS[act](gateway.operating, staged.key.kid)
+    *others, made = await entries(gateway)
+    assert (others, made.deed.who) == (before[-1], "olga")
+
+
+@pytest.mark.parametrize("act", ["retry", "drop"])
+async def test_an_errand_that_was_given_up_stays_so_without_an_entry(gateway, peer, act):
+    peer.on("POST /ocm/shares", Answer(403))
+    share = await create_share(gateway, peer)
+    [errand] = await gateway.outbox.all()
+    before = await everything(gateway)
+    await damage(gateway)
+    with pytest.raises(Unavailable, match="audit trail"):
+        await getattr(gateway.operating, act)(errand.id, by="olga")
+    assert await everything(gateway) == before
+    assert (await gateway.sending.by_id(share.provider_id)).state is SentState.REFUSED
+
+
+async def test_an_act_on_nothing_is_no_entry(gateway):
+    before = await entries(gateway)
+    for act in ("pin", "unpin", "reset", "remove"):
+        with pytest.raises(NotFound):
+            await ACTS[act](gateway.operating, "")
+    assert await entries(gateway) == before
 
 
 async def test_an_entry_names_the_decision_that_let_it_happen(gateway, peer):
