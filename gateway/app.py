@@ -614,6 +614,7 @@ def _api(gateway: Gateway, doors: Doors) -> Table:
         gateway.receiving,
         gateway.contacts,
         gateway.inviting,
+        gateway.messages,
         gateway.requests,
         gateway.asking,
         gateway.outbox,
@@ -688,7 +689,7 @@ def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
         | sent(pages, gateway.sending, gateway.outbox, gateway.accesses)
         | change(pages, gateway.changing, gateway.sending)
         | contacts(pages, gateway.contacts)
-        | invites(pages, gateway.inviting)
+        | invites(pages, gateway.inviting, gateway.messages)
         | requests(
             pages,
             gateway.requests,

@@ -21,6 +21,7 @@ from gateway.sharing.asking import Asking
 from gateway.sharing.changing import Change, Changing
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.inviting import Inviting
+from gateway.sharing.messages import Messages
 from gateway.sharing.news import Newsroom
 from gateway.sharing.outbox import Outbox
 from gateway.sharing.receiving import Receiving
@@ -89,6 +90,13 @@ class NewInvite(Taken):
     expiration: int | None = Field(default=None, ge=0, le=1 << 53)
 
 
+class InviteMail(Taken):
+    """Where to mail an invite, left out to where it went before, and a few words for that mail."""
+
+    to: str = Field(default="", max_length=320)
+    message: str = Field(default="", max_length=2000)
+
+
 class AcceptedInvite(Taken):
     """An invite string or link that one was sent."""
 
@@ -117,6 +125,7 @@ def api(
     receiving: Receiving,
     contacts: Contacts,
     inviting: Inviting,
+    messages: Messages,
     requests: Requests,
     asking: Asking,
     outbox: Outbox,
@@ -141,7 +150,7 @@ def api(
         *_shares(sending, changing, accesses, outbox, recipients),
         *_received(receiving),
         *_contacts(contacts),
-        *_invites(inviting),
+        *_invites(inviting, messages),
         *_requests(requests, asking),
         *_settings(newsroom),
     )
@@ -337,7 +346,7 @@ def _settings(newsroom: Newsroom) -> tuple[Operation, ...]:
     )
 
 
-def _invites(inviting: Inviting) -> tuple[Operation, ...]:
+def _invites(inviting: Inviting, messages: Messages) -> tuple[Operation, ...]:
     def told(one: Any) -> object:
         return records.invite(one, inviting.string_of(one), inviting.link_of(one))
 
@@ -350,6 +359,17 @@ def _invites(inviting: Inviting) -> tuple[Operation, ...]:
         )
         return told(made)
 
+    async def one(call: Call) -> object:
+        return told(await inviting.by_id(call.path["id"], sender=call.name))
+
+    async def renew(call: Call) -> object:
+        return told(await inviting.renew(call.path["id"], sender=call.name))
+
+    async def mail(call: Call) -> object:
+        body: InviteMail = call.body
+        mailed = await messages.mail(call.path["id"], body.to, text=body.message, sender=call.name)
+        return told(mailed)
+
     async def withdraw(call: Call) -> object:
         return told(await inviting.withdraw(call.path["id"], sender=call.name))
 
@@ -357,12 +377,16 @@ def _invites(inviting: Inviting) -> tuple[Operation, ...]:
         met = await inviting.accept_invite(call.name, parse_invite(call.body.invite))
         return records.contact(met)
 
+    at = "/invites/{id}"
     return (
         _list("/invites", "listInvites", "Your invites.", every),
         Operation(
             "POST", "/invites", "createInvite", "Make an invite.", create, NewInvite, status=201
         ),
-        Operation("DELETE", "/invites/{id}", "withdrawInvite", "Withdraw an invite.", withdraw),
+        Operation("GET", at, "showInvite", "One invite of yours.", one),
+        Operation("DELETE", at, "withdrawInvite", "Withdraw an invite.", withdraw),
+        Operation("POST", f"{at}/renew", "renewInvite", "Let it last anew.", renew),
+        Operation("POST", f"{at}/mail", "mailInvite", "Mail it to somebody.", mail, InviteMail),
         Operation(
             "POST",
             "/accepted-invites",

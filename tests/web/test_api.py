@@ -10,7 +10,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.pair import running
-from tests.sharing.stage import gateway, opened, other, peer, storage  # noqa: F401
+from tests.sharing.stage import Clock, gateway, opened, other, peer, storage  # noqa: F401
+from tests.test_mail import smtp
 
 
 def basic(name):
@@ -76,6 +77,30 @@ async def test_an_invite_makes_contacts(opened):  # noqa: F811
     status, _, _ = await ask(here, "DELETE", f"/contacts/{contact['id']}")
     assert status == 200
     assert (await ask(here, "GET", "/contacts"))[1] == []
+
+
+async def test_an_invite_is_looked_at_renewed_and_mailed(opened):  # noqa: F811
+    clock = Clock()
+    with smtp() as (box, port):
+        mail = {"host": "127.0.0.1", "port": port, "security": "none", "sender": "ocm@x.example"}
+        here = await opened(clock, mail=mail)
+        _, made, _ = await ask(here, "POST", "/invites", {"expiration": clock.now + 60})
+        at = f"/invites/{made['id']}"
+        assert (await ask(here, "GET", at))[1] == made
+        clock.now += 120
+        assert (await ask(here, "POST", f"{at}/mail", {"to": "bob@x.example"}))[0] == 409
+        status, renewed, _ = await ask(here, "POST", f"{at}/renew")
+        assert (status, renewed["inviteString"]) == (200, made["inviteString"])
+        status, mailed, _ = await ask(here, "POST", f"{at}/mail", {"to": "bob@x.example"})
+        assert (status, mailed["email"]) == (200, "bob@x.example")
+        assert (await ask(here, "POST", f"{at}/mail", {}))[0] == 429
+        for method, path, body in (
+            ("GET", "", None),
+            ("POST", "/renew", None),
+            ("POST", "/mail", {}),
+        ):
+            assert (await ask(here, method, at + path, body, user="bob"))[0] == 404
+    assert [one.rcpt_tos for _, _, one in box.letters] == [["bob@x.example"]]
 
 
 async def test_a_contact_is_renamed_trusted_carried_over_and_left(opened):  # noqa: F811

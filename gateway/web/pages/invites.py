@@ -6,7 +6,7 @@ from gateway.errors import GatewayError, Malformed
 from gateway.model import InviteState
 from gateway.ocm.invites import parse_invite
 from gateway.sharing.inviting import Inviting
-from gateway.sharing.messages import qr_address
+from gateway.sharing.messages import Messages, qr_address
 from gateway.web.languages import N_
 from gateway.web.pages.dates import end_of_day
 from gateway.web.pages.listing import FIRST, turn_of
@@ -21,7 +21,7 @@ STATES = {
 _PAST = tuple(state for state in InviteState if state is not InviteState.OPEN)
 
 
-def invites(pages: Pages, inviting: Inviting) -> Routes:
+def invites(pages: Pages, inviting: Inviting, messages: Messages) -> Routes:
     """/invites: the list; /invites/invite: one of them, as it is passed on."""
 
     async def get_invites(view: View) -> web.StreamResponse:
@@ -39,6 +39,7 @@ def invites(pages: Pages, inviting: Inviting) -> Routes:
             text=text,
             link=link,
             qr=qr_address(link) if link else "",
+            by_mail=messages.by_mail,
         )
 
     async def post_invite(view: View) -> web.StreamResponse:
@@ -58,6 +59,13 @@ def invites(pages: Pages, inviting: Inviting) -> Routes:
                 case "renew":
                     await inviting.renew(one, sender=name)
                     view.say(view.gettext("The invite lasts anew."))
+                    return view.redirect(f"/invites/invite?id={one}")
+                case "mail":
+                    mailed = await messages.mail(
+                        one, view.field("to"), text=view.field("message"), sender=name
+                    )
+                    told = view.gettext("The invite went to %(who)s by mail.")
+                    view.say(told % {"who": mailed.email})
                     return view.redirect(f"/invites/invite?id={one}")
                 case "accept":
                     met = await inviting.accept_invite(name, parse_invite(view.field("text")))
