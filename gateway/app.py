@@ -27,7 +27,6 @@ from gateway.policy.doorkeeper import Doorkeeper
 from gateway.policy.ledger import Ledger
 from gateway.policy.lists import Lists
 from gateway.policy.live import Live
-from gateway.policy.live import Settings as PolicySettings
 from gateway.policy.refusals import refusal
 from gateway.policy.streaming import STDOUT, Stream
 from gateway.probes.examiner import Examiner
@@ -243,8 +242,9 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
             )
             directories = Directories(settings.directories, anywhere, state.database, clock)
             await directories.load()
-            written = PolicySettings(settings.policy, settings.file)
-            live = Live(written, keeper, state.database, directories, anywhere, audit, clock)
+            live = Live(
+                settings.policy, keeper, state.database, directories, anywhere, audit, clock
+            )
             await live.load()
             yield _joined(
                 settings,

@@ -3,7 +3,8 @@
 On SIGHUP, and when the configuration or a file that it is made of has changed, everything is read
 anew and a second gateway is opened beside the first. Only when that stands does it take over,
 between two requests; what cannot be read or opened changes nothing and raises an alarm. What still
-runs is finished by the gateway that it began with, which is closed then.
+runs is finished by the gateway that it began with, which is closed then. The policy alone is handed
+to all of them at once.
 
 The listeners' addresses, the number of workers and the place of the state stay as they were until
 a restart; the log and `/configuration` say so.
@@ -17,14 +18,14 @@ from contextlib import AsyncExitStack
 
 from gateway import config, logs, metrics, settings
 from gateway.app import answering, attentive, open_gateway, running_errands, shift_of
-from gateway.config import Config, Misconfigured
+from gateway.config import Config, Misconfigured, Policy
 from gateway.errors import GatewayError
 from gateway.logs import event
 from gateway.policy.sources import Mark, marks
 from gateway.settings import Reading
 from gateway.web.front import Front, Shift
 
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.2
 _LONGEST_SECONDS = 3600
 """How long a gateway that was relieved is kept for requests that do not end."""
 _MOST_FAULTS = 20
@@ -63,7 +64,7 @@ class Serving:
         self._settings = wanted
         self._load = load or (lambda now: config.load(now.file))
         self._mark = _look(wanted)
-        self._relieved: set[asyncio.Task[None]] = set()
+        self._relieved: dict[asyncio.Task[None], _Parts] = {}
         self.reading = Reading()
 
     async def __aenter__(self) -> "Serving":
@@ -100,6 +101,8 @@ class Serving:
         self._mark = await asyncio.to_thread(_look, self._settings)
         try:
             written = await asyncio.to_thread(self._load, self._settings)
+            for one in (self._parts, *self._relieved.values()):
+                one.follow(written.policy)  # who is denied now need not wait for the rest
             wanted = settings.kept_until_restart(self._settings, written)
             parts, shift = await self._open(wanted)
         except (GatewayError, OSError, ValueError) as error:
@@ -127,8 +130,8 @@ class Serving:
         over = self.front.hand_over(shift)
         await relieved.errands.aclose()
         task = asyncio.create_task(_finish(relieved, over))
-        self._relieved.add(task)
-        task.add_done_callback(self._relieved.discard)
+        self._relieved[task] = relieved
+        task.add_done_callback(self._relieved.pop)
         await asyncio.sleep(0)  # a task that is cancelled before it begins would close nothing
 
     def _tell(self, changes: list[tuple[settings.Setting, settings.Setting]]) -> None:
@@ -172,10 +175,15 @@ class _Parts:
 
     async def open(self, wanted: Config, reading: Reading) -> Shift:
         gateway = await self._all.enter_async_context(open_gateway(wanted))
+        self._live = gateway.live
         shift = shift_of(gateway, reading)
         await self._all.enter_async_context(attentive(gateway))
         await self.errands.enter_async_context(running_errands(gateway, shift))
         return shift
+
+    def follow(self, policy: Policy) -> None:
+        """Keep to that policy from now on."""
+        self._live.follow(policy)
 
     async def close(self) -> None:
         await self.errands.aclose()

@@ -215,6 +215,40 @@ async def test_a_config_map_that_is_swapped_is_noticed(tmp_path, storage):
     structlog.reset_defaults()
 
 
+async def test_a_changed_policy_holds_for_what_runs_as_well(stage):
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_):
+        started.set()
+        await go_on.wait()
+        return web.Response()
+
+    first = stage.serving.front.shift
+    first.handler = slow
+    running = asyncio.create_task(stage.client.get(stage.origin))
+    await started.wait()
+    watch = asyncio.create_task(stage.serving.watch(asyncio.Event()))
+
+    def denied(host):
+        shifts = {first, stage.serving.front.shift}
+        return len(shifts) == 2 and not any(allows(shift, host) for shift in shifts)
+
+    for host in ("bad.example.org", "worse.example.org"):  # once relieved, it still listens
+        stage.change(policy={"deny": [host]})
+        await eventually(lambda host=host: denied(host), 2)
+    assert allows(first, "bad.example.org")
+    stage.change(policy={"deny": ["bad.example.org"], "rules": [{"who": [], "then": "allow"}]})
+    await eventually(lambda: stage.serving.reading.faults)
+    assert denied("worse.example.org")
+    watch.cancel()
+    go_on.set()
+    await running
+
+
+def allows(shift, host):
+    return shift.desk.policy._keeper.judge(host).allowed
+
+
 async def test_sighup_takes_up_what_is_written_and_sigterm_ends(tmp_path, storage, monkeypatch):
     file = write(tmp_path / "a", settings(tmp_path / "a", storage.url))
     monkeypatch.setattr(serving, "_LOOK_SECONDS", 600)  # only the signal can do it

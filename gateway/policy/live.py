@@ -6,9 +6,7 @@ that cannot be used leave the old ones in force and raise an alarm.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -31,14 +29,7 @@ from gateway.transport import Guarded, server_of
 _LOOK_SECONDS = 0.2
 _FETCH_SECONDS = 20
 LIST = "list"
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What of the configuration is about policy, and the file it stands in, if in one."""
-
-    policy: config.Policy
-    file: Path | None = None
+_Look = tuple[config.Policy, Mark, tuple[tuple[str, int], ...]]
 
 
 class Live:
@@ -46,7 +37,7 @@ class Live:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: config.Policy,
         keeper: Doorkeeper,
         database: Database,
         directories: Directories,
@@ -56,6 +47,7 @@ class Live:
     ) -> None:
         """`anywhere` admits every host: a bundle may come from one that we do not federate with."""
         self._settings = settings
+        self._wanted = settings
         self._keeper = keeper
         self._database = database
         self._directories = directories
@@ -63,9 +55,8 @@ class Live:
         self._audit = audit
         self._clock = clock
         self._entered = ""
-        self._written: Written = sources.read(settings.policy)
-        self._mark = self._look()
-        self._seen = self._mark
+        self._mark = self._seen = self._look()
+        self._written: Written = sources.read(settings)
         self.running = Running()
         self._bundle_at = 0
         self.trouble: tuple[str, ...] = ()
@@ -76,6 +67,11 @@ class Live:
             await self._adopt(self._written)
         except BadPolicy as error:
             self._alarm(error)
+
+    def follow(self, settings: config.Policy) -> None:
+        """Keep to the policy of changed settings, from the next look on."""
+        self._wanted = settings
+        self._seen = self._look()
 
     async def review(self) -> None:
         """The operator's decisions about servers changed: ask everything anew."""
@@ -97,8 +93,8 @@ class Live:
         settled, self._seen = mark == self._seen, mark
         # A file that is being written is left alone until it has been still for one look.
         if mark != self._mark and settled:
-            self._mark = mark
             await self._reload()
+            self._mark = mark
         await self._follow_bundle()
         await self._enter()
 
@@ -116,28 +112,20 @@ class Live:
         await self._audit.write(put, lambda changed: deed if changed else None)
         self._entered = in_force.version
 
-    def _look(self) -> tuple[Mark, tuple[tuple[str, int], ...]]:
-        policy = self._settings.policy
-        files = [*policy.files, *([policy.shadow] if policy.shadow else [])]
-        if self._settings.file:
-            files.append(self._settings.file)
-        return sources.marks(files), self._directories.marks()
+    def _look(self) -> _Look:
+        wanted = self._wanted
+        files = [*wanted.files, *([wanted.shadow] if wanted.shadow else [])]
+        return wanted, sources.marks(files), self._directories.marks()
 
     async def _reload(self) -> None:
+        wanted = self._wanted
         try:
-            settings, written = await asyncio.to_thread(self._read)
+            written = await asyncio.to_thread(sources.read, wanted)
             await self._adopt(written)
-        except config.Misconfigured as error:
+        except BadPolicy as error:
             self._alarm(error)
-            return
-        self._settings, self._written = settings, written
-        self._mark = self._seen = self._look()  # other files may be named now
-
-    def _read(self) -> tuple[Settings, Written]:
-        settings = self._settings
-        if settings.file:
-            settings = Settings(config.load(settings.file).policy, settings.file)
-        return settings, sources.read(settings.policy)
+        else:
+            self._settings, self._written = wanted, written
 
     async def _adopt(self, written: Written) -> None:
         others = await self._others()
@@ -187,13 +175,13 @@ class Live:
 
     async def bundle(self) -> KeptBundle | None:
         """What is kept of the bundle that is followed."""
-        if self._settings.policy.bundle.url is None:
+        if self._settings.bundle.url is None:
             return None
-        url = self._settings.policy.bundle.url
+        url = self._settings.bundle.url
         return await self._database.read(partial(policies.find_bundle, url=url))
 
     async def _follow_bundle(self) -> None:
-        settings = self._settings.policy.bundle
+        settings = self._settings.bundle
         if settings.url is None:
             return
         now = self._clock()
@@ -211,7 +199,7 @@ class Live:
 
     async def fetch_bundle(self) -> None:
         """Look for a newer bundle now; what goes wrong is recorded and raises an alarm."""
-        url = self._settings.policy.bundle.url
+        url = self._settings.bundle.url
         if url is None:
             return
         try:
@@ -227,7 +215,7 @@ class Live:
         kept = await self.bundle()
         if kept is not None:
             metrics.policy_bundle_time.set(kept.fetched_at)
-            stale_at = kept.fetched_at + self._settings.policy.bundle.stale_hours * 3600
+            stale_at = kept.fetched_at + self._settings.bundle.stale_hours * 3600
             metrics.policy_bundle_stale.set(1 if stale_at < self._clock() else 0)
 
     async def _fetch(self, url: str) -> str:
@@ -282,7 +270,7 @@ class Live:
         return "taken"
 
     def _key(self) -> bundles.Key:
-        file = self._settings.policy.bundle.key_file
+        file = self._settings.bundle.key_file
         if file is None:
             raise Malformed("no key is pinned for the bundle")
         return read_key(file)
