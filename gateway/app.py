@@ -80,7 +80,8 @@ from gateway.telemetry import Spans, Wanted
 from gateway.transport import Guarded, TestingHosts, server_of
 from gateway.upstream.pool import Pool
 from gateway.upstream.redirects import DataServers, Redirected
-from gateway.upstream.traced import TracedPool
+from gateway.upstream.traced import Traced
+from gateway.upstream.way import Way
 from gateway.web import named
 from gateway.web.accepting import OpenSite
 from gateway.web.api import api
@@ -345,16 +346,16 @@ def _oidc(gateway: Gateway, pages: Pages) -> Oidc | None:
     return Oidc(login, gateway.anywhere, vault, back, gateway.clock)
 
 
-def _way_to_storage(settings: Config, spans: Spans) -> Pool:
+def _way_to_storage(settings: Config, spans: Spans) -> Way:
     idle, redirects = settings.limits.storage_idle_seconds, settings.storage.redirects
     if redirects.hosts:
         servers = DataServers(
             settings.storage.url, redirects.hosts, credentials=redirects.credentials
         )
-        way: Pool = Redirected(servers, idle_seconds=idle)
+        way: Way = Redirected(servers, idle_seconds=idle)
     else:
         way = Pool(idle_seconds=idle)
-    return TracedPool(way, spans) if spans.on else way
+    return Traced(way, spans) if spans.on else way
 
 
 def _others(
@@ -417,7 +418,7 @@ def _joined(
     live: Live,
     directories: Directories,
     anywhere: Guarded,
-    way: Pool,
+    way: Way,
     outbox: Outbox,
     rates: Rates,
     stream: Stream,

@@ -43,7 +43,7 @@ class Send(Protocol):
     """Sends one request to the storage of a Target; leaving the context early drops the connection.
 
     The URL goes out byte for byte, redirects are not followed, a request that may have had an
-    effect is not repeated. `idle_seconds` None is the way's own. `Transport.request` is one.
+    effect is not repeated. `idle_seconds` None is the way's own. `Way.request` is one.
     """
 
     def __call__(

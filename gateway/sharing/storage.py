@@ -12,7 +12,7 @@ from gateway.dav.client import Send
 from gateway.dav.target import Profile, Target, check_name
 from gateway.errors import Malformed, NotFound, Unavailable
 from gateway.sharing.credentials import basic
-from gateway.upstream.pool import Pool
+from gateway.upstream.way import Way
 
 Segments = tuple[str, ...]
 
@@ -20,7 +20,7 @@ Segments = tuple[str, ...]
 class Storage:
     """The one storage behind this gateway."""
 
-    def __init__(self, settings: config.Storage, way: Pool, origin: str) -> None:
+    def __init__(self, settings: config.Storage, way: Way, origin: str) -> None:
         self._settings = settings
         self.way = way
         self._origin = origin

@@ -1,4 +1,4 @@
-"""A Pool whose requests are spans, from the first byte sent to the last one read.
+"""A way to the storage whose requests are spans, from the first byte sent to the last one read.
 
 Apart from `pool.py`, so that without telemetry nothing of it is on the way to the storage.
 """
@@ -11,20 +11,19 @@ from multidict import CIMultiDict
 
 from gateway.telemetry import Kind, Spans
 from gateway.upstream.origin import split
-from gateway.upstream.pool import Pool
 from gateway.upstream.reply import Reply
+from gateway.upstream.way import Way
 
 
-class TracedPool(Pool):
-    """Before another Pool: a span for each request within a trace."""
+class Traced:
+    """A Way over another one: a span for each request within a trace."""
 
-    def __init__(self, way: Pool, spans: Spans) -> None:
-        super().__init__(idle_seconds=way.idle_seconds)
+    def __init__(self, way: Way, spans: Spans) -> None:
         self._way = way
         self._spans = spans
 
     async def close(self) -> None:
-        """Close the connections of the other one."""
+        """Close the other one."""
         await self._way.close()
 
     @asynccontextmanager

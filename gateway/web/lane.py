@@ -21,8 +21,8 @@ from gateway.errors import GatewayError
 from gateway.logs import event
 from gateway.sharing.access import Access
 from gateway.sharing.accesses import Accesses
-from gateway.upstream.pool import Pool
 from gateway.upstream.reply import Reply
+from gateway.upstream.way import Way
 from gateway.web.bodies import Bodies
 from gateway.web.middleware import SERVER, Manner, alarming, visit_of
 from gateway.web.requests import Written
@@ -38,13 +38,13 @@ class Lane:
     """GET of plain files at the door of what we share out."""
 
     def __init__(
-        self, door: str, access: Access, accesses: Accesses, pool: Pool, bodies: Bodies
+        self, door: str, access: Access, accesses: Accesses, way: Way, bodies: Bodies
     ) -> None:
         """`door` is the public path of the shares, with a slash at its end."""
         self._door = door
         self._access = access
         self._accesses = accesses
-        self._pool = pool
+        self._way = way
         self._bodies = bodies
         self._latency = metrics.backend_latency.labels("storage", "GET")
         self._out = metrics.dav_bytes.labels("out")
@@ -70,7 +70,7 @@ class Lane:
     ) -> web.StreamResponse | None:
         sent = fields.for_storage("GET", request.headers, target)
         visit = visit_of(request)
-        async with self._pool.request("GET", target.url, headers=sent) as reply:
+        async with self._way.request("GET", target.url, headers=sent) as reply:
             if not _is_content(reply):
                 return None
             self._latency.observe(visit.seconds)
