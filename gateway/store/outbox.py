@@ -6,9 +6,10 @@ void at once, and the errand runs again.
 """
 
 from collections.abc import Callable, Collection
+from itertools import count
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, insert, select, update
 
 from gateway.errors import NotFound
 from gateway.model import Authority, Errand, OutboxEntry
@@ -16,6 +17,8 @@ from gateway.store.tables import outbox
 
 Held = Callable[[Connection, str, str], bool]
 """Whether the process of that name is still at work on the entry of that id."""
+
+_AT_ONCE = 20
 
 HEAD_START_SECONDS = 2
 """How long a new errand is left to whoever decided on it and waits for its outcome."""
@@ -49,22 +52,35 @@ def claim(
 ) -> OutboxEntry | None:
     """Claim the next errand that is due, or None.
 
-    Errands about one share run in the order in which they were given. Providers in `busy` are
-    passed over. With `only`, that entry and no other is claimed, due or not.
+    Errands about one share run in the order in which they were given; of several shares, first the
+    one that is due for the longest. Providers in `busy` are passed over. With `only`, that entry
+    and no other is claimed, due or not.
     """
-    query = select(outbox).where(outbox.c.dead.is_(False)).order_by(outbox.c.position)
-    waiting: set[str] = set()
-    for row in connection.execute(query):
-        first = row.share not in waiting
-        waiting.add(row.share)
-        wanted = row.id == only if only else row.next_attempt_at <= now
-        if not first or not wanted or (row.provider in busy and not only):
-            continue
-        if row.leased_by and held(connection, row.leased_by, row.id):
-            continue
-        if _lease(connection, row.id, me):
-            return _entry(row)
+    query = select(outbox).where(outbox.c.dead.is_(False), _first_of_its_share())
+    if only:
+        query = query.where(outbox.c.id == only)
+    else:
+        query = query.where(outbox.c.next_attempt_at <= now, outbox.c.provider.not_in(busy))
+        query = query.order_by(outbox.c.next_attempt_at, outbox.c.position)
+    for offset in count(0, _AT_ONCE):
+        rows = connection.execute(query.limit(_AT_ONCE).offset(offset)).all()
+        for row in rows:
+            if row.leased_by and held(connection, row.leased_by, row.id):
+                continue
+            if _lease(connection, row.id, me):
+                return _entry(row)
+        if len(rows) < _AT_ONCE:
+            break
     return None
+
+
+def _first_of_its_share() -> ColumnElement[bool]:
+    earlier = outbox.alias()
+    return ~exists().where(
+        earlier.c.share == outbox.c.share,
+        earlier.c.position < outbox.c.position,
+        earlier.c.dead.is_(False),
+    )
 
 
 def _lease(connection: Connection, entry_id: str, me: str) -> bool:

@@ -141,7 +141,8 @@ outbox = Table(
     Column("last_error", Text, nullable=False),
     Column("dead", Boolean, nullable=False),
     Column("leased_by", String),
-    Index("outbox_due", "dead", "next_attempt_at"),
+    Index("outbox_due", "dead", "next_attempt_at", "position"),
+    Index("outbox_by_share", "share", "position"),
 )
 
 invites = Table(
