@@ -478,7 +478,7 @@ def _joined(
             every_seconds=settings.dialects.probe_minutes * 60,
         ),
         inviting=inviting,
-        messages=Messages(ours, state, parties, inviting, mail, clock),
+        messages=Messages(ours, state, parties, inviting, newsroom, mail, clock, letters),
         wayf=Wayf(
             ours,
             others,

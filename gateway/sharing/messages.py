@@ -1,9 +1,10 @@
 """The Invite Message (draft 03, 2): an Invite as people pass it on, as an image and by mail."""
 
 import io
-import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 import segno
 
@@ -12,6 +13,7 @@ from gateway.logs import event
 from gateway.mail import Letter, Mail, address
 from gateway.model import SentInvite, User
 from gateway.sharing.inviting import Inviting
+from gateway.sharing.news import Newsroom
 from gateway.sharing.ours import Ours
 from gateway.sharing.parties import Parties
 from gateway.store.state import State
@@ -34,8 +36,29 @@ def qr_address(text: str) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class InviteMessage:
+    """What a mail with an Invite says: `who` sends it, with their own words in `text`, and how it
+    is accepted. `text`, `link` and `reply_to` may be ""."""
+
+    to: str
+    who: str
+    address: str
+    text: str
+    string: str = field(repr=False)
+    link: str = field(repr=False)
+    expiration_at: int | None
+    reply_to: str
+
+
+class Wording(Protocol):
+    """Who writes an Invite Message in words; `web/letters.py` does."""
+
+    def invitation(self, one: InviteMessage, language: str) -> Letter: ...  # noqa: D102
+
+
 class Messages:
-    """Sends Invite Messages by mail."""
+    """Sends Invite Messages by mail, in the language of who invites."""
 
     def __init__(
         self,
@@ -43,15 +66,19 @@ class Messages:
         state: State,
         parties: Parties,
         inviting: Inviting,
+        newsroom: Newsroom,
         mail: Mail,
         clock: Callable[[], int],
+        wording: Wording,
     ) -> None:
         self._ours = ours
         self._state = state
         self._parties = parties
         self._inviting = inviting
+        self._newsroom = newsroom
         self._mail = mail
         self._clock = clock
+        self._wording = wording
 
     @property
     def by_mail(self) -> bool:
@@ -76,34 +103,23 @@ class Messages:
         if invite.mailed_at is not None and now - invite.mailed_at < _PAUSE_SECONDS:
             raise TooMany("this invite was mailed a moment ago", retry_after=_PAUSE_SECONDS)
         user = await self._parties.find(invite.sender) or User(invite.sender)
-        await self._mail.send(self._letter(invite, user, to, text))
+        await self._mail.send(await self._letter(invite, user, to, text))
         await self._state.database.write(
             partial(self._state.invites.mailed, invite_id=invite.id, email=to, now=now)
         )
         event("invite.mailed", id=invite.id, user=invite.sender)
         return await self._inviting.by_id(invite_id)
 
-    def _letter(self, invite: SentInvite, user: User, to: str, text: str) -> Letter:
-        string, link = self._inviting.string_of(invite), self._inviting.link_of(invite)
-        until = time.strftime("%d %B %Y, %H:%M UTC", time.gmtime(invite.expiration_at or 0))
-        paragraphs = [
-            f"{user.shown_as} ({self._ours.address(user.name)}) invites you to share files with "
-            f"each other, each at your own cloud.",
-            *([f"{user.shown_as} writes:\n\n{_quoted(text)}"] if text.strip() else []),
-            *([f"Follow this link and choose your cloud:\n\n  {link}"] if link else []),
-            ("Or give your cloud" if link else "Give your cloud")
-            + f" this invite, where it accepts invites:\n\n  {string}",
-            "Whoever has this mail can accept the invite, once"
-            + (f", until {until}." if invite.expiration_at else "."),
-            "If you do not know who that is, ignore this mail; nothing happens then.",
-        ]
-        return Letter(
+    async def _letter(self, invite: SentInvite, user: User, to: str, text: str) -> Letter:
+        message = InviteMessage(
             to=to,
-            subject=f"{user.shown_as} invites you to share files",
-            text="\n\n".join(paragraphs) + "\n",
+            who=user.shown_as,
+            address=str(self._ours.address(user.name)),
+            text=text,
+            string=self._inviting.string_of(invite),
+            link=self._inviting.link_of(invite),
+            expiration_at=invite.expiration_at,
             reply_to=user.email,
         )
-
-
-def _quoted(text: str) -> str:
-    return "\n".join(f"> {line}" for line in text.strip().splitlines())
+        wishes = await self._newsroom.wishes(user.name)
+        return self._wording.invitation(message, wishes.language)

@@ -41,6 +41,23 @@ async def test_an_invite_is_mailed_with_its_string_link_and_time(opened):
     assert parse_invite(string).token == invite.token
 
 
+async def test_an_invite_is_mailed_in_the_language_of_who_invites(opened):
+    clock = Clock(now=1_796_000_000)
+    with smtp() as (box, port):
+        gateway = await opened(clock, **configured(port))
+        await gateway.newsroom.wish("alice", language="de")
+        invite = await gateway.inviting.create_invite("alice")
+        await gateway.messages.mail(invite.id, "bob@example.org", text="Hi\nBob")
+    [(_, _, envelope)] = box.letters
+    message = message_from_bytes(envelope.content, policy=policy.default)
+    assert message["Subject"] == "Alice A lädt Sie ein, Dateien zu teilen"
+    text = message.get_content().replace("\r\n", "\n")
+    assert "> Hi\n> Bob" in text
+    assert "Dezember 2026" in text
+    said = text.replace(gateway.inviting.string_of(invite), "")
+    assert not {"invite", "cloud.", "mail", "until"} & set(said.split())
+
+
 async def test_the_same_invite_is_not_mailed_twice_in_a_minute(opened):
     clock = Clock()
     with smtp() as (box, port):
