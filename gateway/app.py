@@ -621,6 +621,7 @@ def _api(gateway: Gateway, doors: Doors) -> Table:
         gateway.outbox,
         gateway.newsroom,
         gateway.recipients,
+        gateway.links,
         gateway.rates,
         origin=gateway.ours.origin,
         server=f"{gateway.ours.origin}/{'/'.join(_api_path(gateway.settings))}",
@@ -687,7 +688,7 @@ def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
             gateway.contacts,
             gateway.recipients,
         )
-        | sent(pages, gateway.sending, gateway.outbox, gateway.accesses)
+        | sent(pages, gateway.sending, gateway.outbox, gateway.accesses, gateway.links)
         | change(pages, gateway.changing, gateway.sending)
         | contacts(pages, gateway.contacts)
         | invites(pages, gateway.inviting, gateway.messages)

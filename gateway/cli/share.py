@@ -11,7 +11,15 @@ from gateway.model import AccessLine, Permission, SentShare, SentState, ShareTyp
 from gateway.sharing.changing import Change, Changed
 from gateway.sharing.recipients import Recipient
 from gateway.sharing.sending import Offer
-from gateway.web.records import access, access_line, recipient, sent, sent_line
+from gateway.web.records import (
+    access,
+    access_line,
+    public_link,
+    recipient,
+    sent,
+    sent_line,
+    visit,
+)
 
 commands = typer.Typer(help="Share with people at other servers.", no_args_is_help=True)
 
@@ -193,7 +201,7 @@ def link(
 
     made = run(config, switch, as_json=as_json)
     show(
-        {"providerId": share_id, "link": made or None},
+        public_link(share_id, made or None, on=bool(made)),
         lambda: [made or "There is no link any more."],
         as_json=as_json,
     )
@@ -213,7 +221,7 @@ def asked(
 
     found = run(config, visits, as_json=as_json)
     show(
-        [{"shareWith": who, "askedAt": time} for who, time in found],
+        [visit(*one) for one in found],
         lambda: [who for who, _ in found] or ["Nobody asked."],
         as_json=as_json,
     )

@@ -52,6 +52,11 @@ class Links:
         self._most = most
         self._enabled = enabled
 
+    @property
+    def on(self) -> bool:
+        """Whether the operator wants links."""
+        return self._enabled
+
     async def switch_on(self, provider_id: str, *, owner: str | None = None) -> str:
         """Give a Share a link, in place of the one that it had; this is the only time it is known.
 
@@ -79,6 +84,11 @@ class Links:
         if gone:
             event("link.removed", provider_id=provider_id)
         return gone
+
+    async def has(self, provider_id: str, *, owner: str | None = None) -> bool:
+        """Whether a Share has a link; NotFound."""
+        await self._sending.by_id(provider_id, owner=owner)
+        return await self._state.database.read(partial(links.has, share=provider_id))
 
     async def visits(self, provider_id: str, *, owner: str | None = None) -> list[tuple[str, int]]:
         """Who asked by the links of a Share and when, the newest first."""

@@ -18,6 +18,13 @@ def remove(connection: Connection, share: str) -> bool:
     return connection.execute(delete(links).where(links.c.share == share)).rowcount == 1
 
 
+def has(connection: Connection, share: str) -> bool:
+    """Whether a Share has a link."""
+    return (
+        connection.execute(select(links.c.share).where(links.c.share == share)).first() is not None
+    )
+
+
 def find(connection: Connection, fingerprint: str) -> str | None:
     """The id of the Share whose link that is."""
     query = select(links.c.share).where(links.c.token_fingerprint == fingerprint)

@@ -21,6 +21,7 @@ from gateway.sharing.asking import Asking
 from gateway.sharing.changing import Change, Changing
 from gateway.sharing.contacts import Contacts
 from gateway.sharing.inviting import Inviting
+from gateway.sharing.links import Links
 from gateway.sharing.messages import Messages
 from gateway.sharing.news import Newsroom
 from gateway.sharing.outbox import Outbox
@@ -131,6 +132,7 @@ def api(
     outbox: Outbox,
     newsroom: Newsroom,
     recipients: Recipients,
+    links: Links,
     rates: Rates,
     *,
     origin: str,
@@ -148,6 +150,7 @@ def api(
 
     operations = (
         *_shares(sending, changing, accesses, outbox, recipients),
+        *_links(links),
         *_received(receiving),
         *_contacts(contacts),
         *_invites(inviting, messages),
@@ -232,6 +235,30 @@ def _shares(
             look,
             asks=("address",),
         ),
+    )
+
+
+def _links(links: Links) -> tuple[Operation, ...]:
+    async def shown(call: Call, url: str | None = None) -> object:
+        share = call.path["id"]
+        return records.public_link(share, url, on=await links.has(share, owner=call.name)) | {
+            "asked": [records.visit(*one) for one in await links.visits(share, owner=call.name)]
+        }
+
+    async def make(call: Call) -> object:
+        return await shown(call, await links.switch_on(call.path["id"], owner=call.name))
+
+    async def remove(call: Call) -> object:
+        await links.switch_off(call.path["id"], owner=call.name)
+        return await shown(call)
+
+    at = "/shares/{id}/link"
+    return (
+        Operation("GET", at, "showLink", "Whether it has a public link, and who asked.", shown),
+        Operation(
+            "POST", at, "makeLink", "Make one in place of the last; it is told only now.", make
+        ),
+        Operation("DELETE", at, "removeLink", "Take the link away.", remove),
     )
 
 

@@ -66,6 +66,16 @@ def access(one: AccessLine) -> dict[str, Any]:
     }
 
 
+def visit(share_with: str, asked_at: int) -> dict[str, Any]:
+    """Who asked by a public link and when, as JSON."""
+    return {"shareWith": share_with, "askedAt": asked_at}
+
+
+def public_link(provider_id: str, url: str | None, on: bool) -> dict[str, Any]:
+    """Whether a Share has a public link, as JSON, and the link while it is known."""
+    return {"providerId": provider_id, "on": on, "link": url}
+
+
 def news(one: News) -> dict[str, Any]:
     """What somebody is still to be told, as JSON."""
     return {

@@ -250,7 +250,8 @@ CHECKS = (
 
 
 def test_whatever_is_sent_is_answered_as_described(storage, tmp_path):  # noqa: F811
-    with running(tmp_path / "gateway", storage.url) as process:
+    on = {"sharing": {"public_links": True}}
+    with running(tmp_path / "gateway", storage.url, **on) as process:
         done = subprocess.run(
             [
                 Path(sys.executable).with_name("st"),

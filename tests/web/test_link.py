@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import pytest
 
@@ -10,6 +11,7 @@ from gateway.model import Permission
 from gateway.sharing.sending import Offer
 from tests.peer import Answer
 from tests.web.browser import browser
+from tests.web.test_api import ask as call
 
 ON = {"public_links": True}
 
@@ -174,3 +176,47 @@ async def test_another_user_can_neither_switch_a_link_nor_see_who_asked(linked):
         with pytest.raises(NotFound):
             await do(share.provider_id, owner="bob")
     assert (await gateway.links.share_of(link.partition("token=")[2])) is not None
+
+
+async def test_the_owner_makes_a_link_in_the_page_sees_who_asked_and_takes_it_away(linked, other):
+    gateway, share, before = linked
+    eve = f"eve@{other.authority}"
+    at, form = f"/sent/share?id={share.provider_id}", "/sent/share"
+    async with browser(gateway) as alice:
+        await alice.login("alice")
+        assert "/link?token=" not in (await alice.get(at)).text
+        made = await alice.submit(at, form, do="link")
+        [link] = re.findall(r'value="[^"]*(/link\?token=[^"]+)"', made.text)
+        assert (await ask(gateway, link, eve)).status == 200
+        assert eve in (await alice.get(at)).text
+        assert (
+            "The link opens nothing any more." in (await alice.submit(at, form, do="unlink")).text
+        )
+    async with browser(gateway) as visitor:
+        assert [(await visitor.get(one)).status for one in (before, link)] == [404, 404]
+
+
+async def test_the_owner_does_the_same_in_the_api(linked, other):
+    gateway, share, before = linked
+    eve, at = f"eve@{other.authority}", f"/shares/{share.provider_id}/link"
+    status, made, _ = await call(gateway, "POST", at)
+    assert (status, made["on"]) == (200, True)
+    link = made["link"].removeprefix(gateway.ours.origin)
+    assert link != before
+    assert (await ask(gateway, link, eve)).status == 200
+    _, shown, _ = await call(gateway, "GET", at)
+    assert (shown["link"], [one["shareWith"] for one in shown["asked"]]) == (None, [eve])
+    for method in ("GET", "POST", "DELETE"):
+        assert (await call(gateway, method, at, user="bob"))[0] == 404
+    assert (await call(gateway, "DELETE", at))[1]["on"] is False
+    async with browser(gateway) as visitor:
+        assert (await visitor.get(link)).status == 404
+
+
+async def test_without_the_setting_no_page_offers_a_link_and_the_api_makes_none(gateway, peer):
+    share = await gateway.sending.create_share(Offer("alice", "trip", f"bob@{peer.authority}"))
+    async with browser(gateway) as alice:
+        await alice.login("alice")
+        shown = await alice.get(f"/sent/share?id={share.provider_id}")
+        assert 'value="link"' not in shown.text
+    assert (await call(gateway, "POST", f"/shares/{share.provider_id}/link"))[0] == 501

@@ -8,6 +8,7 @@ from gateway.errors import GatewayError, Malformed
 from gateway.model import AccessKind, SentState
 from gateway.sharing.accesses import Accesses
 from gateway.sharing.changing import CHANGEABLE
+from gateway.sharing.links import Links
 from gateway.sharing.outbox import Outbox
 from gateway.sharing.sending import Sending
 from gateway.store.parts import Turn
@@ -38,7 +39,9 @@ KINDS = {
 }
 
 
-def sent(pages: Pages, sending: Sending, outbox: Outbox, accesses: Accesses) -> Routes:
+def sent(
+    pages: Pages, sending: Sending, outbox: Outbox, accesses: Accesses, links: Links
+) -> Routes:
     """/sent: the list, and /sent/share: one share."""
 
     async def get_sent(view: View) -> web.StreamResponse:
@@ -48,8 +51,8 @@ def sent(pages: Pages, sending: Sending, outbox: Outbox, accesses: Accesses) -> 
         latest = await accesses.latest([one.provider_id for one in now.items])
         return view.render("sent.html", now=now, past=past, states=STATES, latest=latest, q=wanted)
 
-    async def get_share(view: View) -> web.StreamResponse:
-        one = await sending.by_id(view.query("id"), owner=view.user.name)
+    async def shown(view: View, provider_id: str, link: str = "") -> web.StreamResponse:
+        one = await sending.by_id(provider_id, owner=view.user.name)
         waiting = await outbox.about(one.provider_id)
         return view.render(
             "sent_share.html",
@@ -61,7 +64,14 @@ def sent(pages: Pages, sending: Sending, outbox: Outbox, accesses: Accesses) -> 
             until=date_of(one.expiration_at),
             accesses=await accesses.of(one.provider_id),
             kinds=KINDS,
+            linkable=links.on and one.state.opens,
+            linked=links.on and await links.has(one.provider_id),
+            link=link,
+            visits=await links.visits(one.provider_id) if links.on else [],
         )
+
+    async def get_share(view: View) -> web.StreamResponse:
+        return await shown(view, view.query("id"))
 
     async def post_share(view: View) -> web.StreamResponse:
         one = await sending.by_id(view.field("id"), owner=view.user.name)
@@ -70,6 +80,12 @@ def sent(pages: Pages, sending: Sending, outbox: Outbox, accesses: Accesses) -> 
                 case "revoke":
                     await sending.revoke(one.provider_id, owner=view.user.name)
                     view.say(view.gettext("The share was withdrawn. Nobody gets in any more."))
+                case "link":
+                    link = await links.switch_on(one.provider_id)
+                    return await shown(view, one.provider_id, link)
+                case "unlink":
+                    await links.switch_off(one.provider_id)
+                    view.say(view.gettext("The link opens nothing any more."))
                 case "retry":
                     for entry in await outbox.about(one.provider_id):
                         await outbox.retry(entry.id)
