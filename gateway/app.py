@@ -568,7 +568,7 @@ def _public_handler(gateway: Gateway, turnstile: Turnstile) -> Handler:
         (
             DoorWay("dav.shares", ours.shares, doors.shares),
             DoorWay("dav.received", ours.received, doors.received),
-            DoorWay("api", _api_path(settings), _api(gateway, doors).door, Manner.JSON),
+            DoorWay("api", _api_path(settings), _api(gateway, doors, sessions).door, Manner.JSON),
         ),
         lane=Lane(
             f"/{'/'.join(ours.shares)}/",
@@ -605,7 +605,7 @@ def _api_path(settings: Config) -> tuple[str, ...]:
     return (*(part for part in settings.pages_path.split("/") if part), "api", "v1")
 
 
-def _api(gateway: Gateway, doors: Doors) -> Table:
+def _api(gateway: Gateway, doors: Doors, sessions: Sessions) -> Table:
     """The API for scripts."""
     return api(
         doors.whoever,
@@ -622,6 +622,8 @@ def _api(gateway: Gateway, doors: Doors) -> Table:
         gateway.newsroom,
         gateway.recipients,
         gateway.links,
+        sessions,
+        Trail(gateway.audit, gateway.ours),
         gateway.rates,
         origin=gateway.ours.origin,
         server=f"{gateway.ours.origin}/{'/'.join(_api_path(gateway.settings))}",

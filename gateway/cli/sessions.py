@@ -1,15 +1,16 @@
 """`ocm-gateway sessions`: browsers that are logged in."""
 
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gateway.app import Gateway
 from gateway.cli.console import ConfigOption, JsonOption, operator, run, show
+from gateway.errors import NotFound
 from gateway.model import Session
 from gateway.store import sessions
-from gateway.web.records import moment
+from gateway.web.records import session, session_line
 
 commands = typer.Typer(help="Browsers that are logged in.", no_args_is_help=True)
 
@@ -28,37 +29,33 @@ def list_(user: UserOption, config: ConfigOption = None, as_json: JsonOption = F
 
     found = run(config, look, as_json=as_json)
     show(
-        [_members(one) for one in found],
-        lambda: [_line(one) for one in found] or ["Nobody is logged in."],
+        [session(one) for one in found],
+        lambda: [session_line(one) for one in found] or ["Nobody is logged in."],
         as_json=as_json,
     )
 
 
 @commands.command("end")
-def end(user: UserOption, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Log a user out everywhere."""
+def end(
+    user: UserOption,
+    session_id: Annotated[
+        str | None, typer.Argument(metavar="ID", help="Only this one.", show_default=False)
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Log a user out, everywhere or in one browser."""
 
     async def work(gateway: Gateway) -> int:
         whom = str(gateway.ours.address(user))
         deed = gateway.audit.deed("sessions.ended", who=operator(), whom=whom)
-        return await gateway.audit.write(partial(sessions.end_all, user=user), lambda _: deed)
+        if session_id is None:
+            return await gateway.audit.write(partial(sessions.end_all, user=user), lambda _: deed)
+        one = partial(sessions.end, session_id=session_id, user=user)
+        ended = await gateway.audit.write(one, lambda gone: deed if gone else None)
+        if not ended:
+            raise NotFound("there is no such session")
+        return ended
 
     ended = run(config, work, as_json=as_json)
     show({"ended": ended}, lambda: [f"Sessions ended: {ended}."], as_json=as_json)
-
-
-def _members(session: Session) -> dict[str, Any]:
-    return {
-        "user": session.user,
-        "displayName": session.display_name,
-        "method": session.method.value,
-        "createdAt": session.created_at,
-        "seenAt": session.seen_at,
-        "expiresAt": session.expires_at,
-        "strong": session.strong,
-        "agent": session.agent,
-    }
-
-
-def _line(session: Session) -> str:
-    return f"{session.user}  {session.method.value}  {moment(session.seen_at)}  {session.agent}"

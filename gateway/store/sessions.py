@@ -45,9 +45,12 @@ def touch(connection: Connection, session_id: str, seen_at: int) -> None:
     connection.execute(update(sessions).where(sessions.c.id == session_id).values(seen_at=seen_at))
 
 
-def end(connection: Connection, session_id: str) -> None:
-    """Forget one session."""
-    connection.execute(delete(sessions).where(sessions.c.id == session_id))
+def end(connection: Connection, session_id: str, user: str | None = None) -> int:
+    """Forget one session, of that user if one is given; how many there were."""
+    query = delete(sessions).where(sessions.c.id == session_id)
+    if user is not None:
+        query = query.where(sessions.c.user == user)
+    return connection.execute(query).rowcount
 
 
 def end_all(connection: Connection, user: str) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from aiohttp import web
 from pydantic import Field
 
+from gateway.errors import NotFound
 from gateway.model import Permission, ShareType, User
 from gateway.ocm.invites import parse_invite
 from gateway.ocm.jscontact import MOST_BYTES, MOST_CARDS
@@ -32,6 +33,8 @@ from gateway.sharing.sending import Offer, Sending
 from gateway.web import records
 from gateway.web.operations import Call, Operation, Table, Taken, fault, turn_of
 from gateway.web.requests import expect_own_site
+from gateway.web.sessions import Sessions
+from gateway.web.trail import Trail
 
 
 class NewShare(Taken):
@@ -133,6 +136,8 @@ def api(
     newsroom: Newsroom,
     recipients: Recipients,
     links: Links,
+    sessions: Sessions,
+    trail: Trail,
     rates: Rates,
     *,
     origin: str,
@@ -154,8 +159,9 @@ def api(
         *_received(receiving),
         *_contacts(contacts),
         *_invites(inviting, messages),
-        *_requests(requests, asking),
+        *_requests(requests, asking, outbox),
         *_settings(newsroom),
+        *_sessions(sessions, trail),
     )
     summary = "Share, receive and invite, as the pages and commands do."
     return Table(operations, somebody, server=server, summary=summary)
@@ -373,6 +379,30 @@ def _settings(newsroom: Newsroom) -> tuple[Operation, ...]:
     )
 
 
+def _sessions(sessions: Sessions, trail: Trail) -> tuple[Operation, ...]:
+    async def every(call: Call) -> object:
+        return [records.session(one) for one in await sessions.all(call.user)]
+
+    async def end(call: Call) -> object:
+        for one in await sessions.all(call.user):
+            if one.id == call.path["id"]:
+                await sessions.end(one)
+                trail.left(call.name, "another browser")
+                return records.session(one)
+        raise NotFound("there is no such session")
+
+    async def end_all(call: Call) -> object:
+        ended = await sessions.end_all(call.user)
+        trail.left(call.name, "everywhere")
+        return {"ended": ended}
+
+    return (
+        Operation("GET", "/sessions", "listSessions", "Where you are logged in.", every, many=True),
+        Operation("DELETE", "/sessions", "endSessions", "Log out everywhere.", end_all),
+        Operation("DELETE", "/sessions/{id}", "endSession", "Log one browser out.", end),
+    )
+
+
 def _invites(inviting: Inviting, messages: Messages) -> tuple[Operation, ...]:
     def told(one: Any) -> object:
         return records.invite(one, inviting.string_of(one), inviting.link_of(one))
@@ -426,7 +456,7 @@ def _invites(inviting: Inviting, messages: Messages) -> tuple[Operation, ...]:
     )
 
 
-def _requests(requests: Requests, asking: Asking) -> tuple[Operation, ...]:
+def _requests(requests: Requests, asking: Asking, outbox: Outbox) -> tuple[Operation, ...]:
     async def every(call: Call) -> object:
         return (await requests.part(turn_of(call), call.name)).made(records.request)
 
@@ -448,6 +478,17 @@ def _requests(requests: Requests, asking: Asking) -> tuple[Operation, ...]:
     async def every_sent(call: Call) -> object:
         return (await asking.part(turn_of(call), call.name)).made(records.sent_request)
 
+    async def one_sent(call: Call) -> object:
+        made = await asking.by_id(call.path["id"], user=call.name)
+        waiting = await outbox.about(made.id)
+        return records.sent_request(made) | {"errands": [records.errand(one) for one in waiting]}
+
+    async def ask_again(call: Call) -> object:
+        made = await asking.by_id(call.path["id"], user=call.name)
+        for entry in await outbox.about(made.id):
+            await outbox.retry(entry.id)
+        return await one_sent(call)
+
     async def ask(call: Call) -> object:
         return records.sent_request(await asking.send(call.name, call.body.owner, call.body.share))
 
@@ -465,6 +506,10 @@ def _requests(requests: Requests, asking: Asking) -> tuple[Operation, ...]:
             ask,
             NewRequest,
             status=201,
+        ),
+        Operation("GET", "/sent-requests/{id}", "showSentRequest", "One of those.", one_sent),
+        Operation(
+            "POST", "/sent-requests/{id}/retry", "retryRequest", "Deliver it now.", ask_again
         ),
     )
 

@@ -16,6 +16,7 @@ from gateway.model import (
     SentInvite,
     SentRequest,
     SentShare,
+    Session,
     ShareType,
 )
 from gateway.ocm.discovery import Discovery, encode
@@ -187,6 +188,26 @@ def contact(one: Contact) -> dict[str, Any]:
 def taken(one: Taken) -> dict[str, Any]:
     """What came of an import of contacts, as JSON."""
     return {"contacts": [contact(kept) for kept in one.contacts], "leftOut": one.left_out}
+
+
+def session(one: Session) -> dict[str, Any]:
+    """A browser that is logged in, as JSON."""
+    return {
+        "id": one.id,
+        "user": one.user,
+        "displayName": one.display_name,
+        "method": one.method.value,
+        "createdAt": one.created_at,
+        "seenAt": one.seen_at,
+        "expiresAt": one.expires_at,
+        "strong": one.strong,
+        "agent": one.agent,
+    }
+
+
+def session_line(one: Session) -> str:
+    """A browser that is logged in, in a line."""
+    return f"{one.id}  {one.user}  {one.method.value}  {moment(one.seen_at)}  {one.agent}"
 
 
 def directory_(state: DirectoryState) -> dict[str, Any]:

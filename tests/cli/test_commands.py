@@ -403,7 +403,9 @@ def test_the_sessions_of_a_user_are_listed_and_ended(tmp_path, storage):
     assert [one["seenAt"] for one in found] == [now, now - 10]
     assert command("sessions", "list", "-u", "bob") == []
     assert command("sessions", "end", "-u", "bob") == {"ended": 0}
-    assert command("sessions", "end", "-u", "alice") == {"ended": 3}
+    assert command("sessions", "end", "-u", "alice", found[1]["id"]) == {"ended": 1}
+    assert command("sessions", "list", "-u", "alice") == found[:1]
+    assert command("sessions", "end", "-u", "alice") == {"ended": 2}
     assert command("sessions", "list", "-u", "alice") == []
 
 

@@ -10,8 +10,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.pair import running
+from tests.peer import Answer
 from tests.sharing.stage import Clock, gateway, opened, other, peer, storage  # noqa: F401
 from tests.test_mail import smtp
+from tests.web.browser import browser
 
 
 def basic(name):
@@ -101,6 +103,34 @@ async def test_an_invite_is_looked_at_renewed_and_mailed(opened):  # noqa: F811
         ):
             assert (await ask(here, method, at + path, body, user="bob"))[0] == 404
     assert [one.rcpt_tos for _, _, one in box.letters] == [["bob@x.example"]]
+
+
+async def test_one_sees_and_ends_where_one_is_logged_in(gateway):  # noqa: F811
+    async with browser(gateway) as first, browser(gateway) as second, browser(gateway) as bob:
+        for one, name in ((first, "alice"), (second, "alice"), (bob, "bob")):
+            await one.login(name)
+        status, found, _ = await ask(gateway, "GET", "/sessions")
+        assert (status, [one["user"] for one in found]) == (200, ["alice", "alice"])
+        [bobs], at = (await ask(gateway, "GET", "/sessions", user="bob"))[1], "/sessions"
+        assert (await ask(gateway, "DELETE", f"{at}/{bobs['id']}"))[0] == 404
+        assert (await ask(gateway, "DELETE", f"{at}/{found[0]['id']}"))[0] == 200
+        assert (await ask(gateway, "GET", at))[1] == found[1:]
+        assert (await ask(gateway, "DELETE", at))[1] == {"ended": 1}
+        assert "/login" in (await first.get("/sent")).url
+        assert "/login" not in (await bob.get("/sent")).url
+
+
+async def test_a_request_that_did_not_arrive_is_sent_again(gateway, peer):  # noqa: F811
+    peer.on("POST /ocm/request-share", Answer(503))
+    wanted = {"owner": f"galileo@{peer.authority}", "share": "/trip"}
+    _, made, _ = await ask(gateway, "POST", "/sent-requests", wanted)
+    at = f"/sent-requests/{made['id']}"
+    _, shown, _ = await ask(gateway, "GET", at)
+    assert (shown["state"], len(shown["errands"])) == ("pending", 1)
+    peer.on("POST /ocm/request-share", Answer(201, body=b"{}"))
+    assert (await ask(gateway, "POST", f"{at}/retry", user="bob"))[0] == 404
+    status, sent, _ = await ask(gateway, "POST", f"{at}/retry")
+    assert (status, sent["state"], sent["errands"]) == (200, "sent", [])
 
 
 async def test_a_contact_is_renamed_trusted_carried_over_and_left(opened):  # noqa: F811
