@@ -682,7 +682,17 @@ def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
         pages.static_routes()
         | home(pages)
         | files(pages, store, bodies, upload_bytes)
-        | received(pages, gateway.receiving, gateway.visiting, store, bodies, upload_bytes, tree)
+        | received(
+            pages,
+            gateway.receiving,
+            gateway.visiting,
+            store,
+            bodies,
+            upload_bytes,
+            tree,
+            gateway.contacts,
+            gateway.others.registry,
+        )
         | share(
             pages,
             store,

@@ -7,7 +7,7 @@ import typer
 from gateway.app import Gateway
 from gateway.cli.console import ConfigOption, JsonOption, run, show
 from gateway.model import ReceivedShare
-from gateway.web.records import received, received_line
+from gateway.web.records import offered, received, received_line
 
 commands = typer.Typer(help="What was shared with people here.", no_args_is_help=True)
 
@@ -34,7 +34,7 @@ def list_(
     strange = [(share.recipient, share.sender) not in known for share in shares]
     show(
         [
-            received(share) | {"senderIsContact": not stranger}
+            offered(share, known=not stranger)
             for share, stranger in zip(shares, strange, strict=True)
         ],
         lambda: (

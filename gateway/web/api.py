@@ -156,7 +156,7 @@ def api(
     operations = (
         *_shares(sending, changing, accesses, outbox, recipients),
         *_links(links),
-        *_received(receiving),
+        *_received(receiving, contacts),
         *_contacts(contacts),
         *_invites(inviting, messages),
         *_requests(requests, asking, outbox),
@@ -268,13 +268,16 @@ def _links(links: Links) -> tuple[Operation, ...]:
     )
 
 
-def _received(receiving: Receiving) -> tuple[Operation, ...]:
+def _received(receiving: Receiving, contacts: Contacts) -> tuple[Operation, ...]:
     async def every(call: Call) -> object:
         part = await receiving.part(turn_of(call), call.name, search=call.query.get("q", ""))
-        return part.made(records.received)
+        known = await contacts.known_as(call.name, {share.sender for share in part.items})
+        return part.made(lambda share: records.offered(share, known=share.sender in known))
 
     async def one(call: Call) -> object:
-        return records.received(await receiving.by_id(call.path["id"], recipient=call.name))
+        share = await receiving.by_id(call.path["id"], recipient=call.name)
+        known = await contacts.known_as(call.name, {share.sender})
+        return records.offered(share, known=bool(known))
 
     async def accept(call: Call) -> object:
         return records.received(await receiving.accept(call.path["id"], recipient=call.name))

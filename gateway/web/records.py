@@ -121,6 +121,11 @@ def received(share: ReceivedShare) -> dict[str, Any]:
     }
 
 
+def offered(share: ReceivedShare, *, known: bool) -> dict[str, Any]:
+    """The same, with whether its recipient knows who sent it."""
+    return received(share) | {"senderIsContact": known}
+
+
 def request(one: Request) -> dict[str, Any]:
     """What somebody asks a local user to share, as JSON."""
     return {

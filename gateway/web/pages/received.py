@@ -4,6 +4,8 @@ from aiohttp import web
 
 from gateway.errors import GatewayError, Malformed
 from gateway.model import ReceivedState
+from gateway.providers.registry import Registry
+from gateway.sharing.contacts import Contacts
 from gateway.sharing.files import Files, Place
 from gateway.sharing.receiving import Receiving
 from gateway.sharing.visiting import Visiting
@@ -26,6 +28,8 @@ def received(
     bodies: Bodies,
     upload_bytes: int | None,
     tree: str,
+    contacts: Contacts,
+    registry: Registry,
 ) -> Routes:
     """/received: the list; /received/open and below: one share. `tree` is the WebDAV address of
     everything that was accepted."""
@@ -35,7 +39,10 @@ def received(
         new = await receiving.part(FIRST, name, states=_NEW, hidden=False)
         mine = await receiving.part(turn_of(view), name, states=_TAKEN, hidden=False, search=wanted)
         hidden = await receiving.part(FIRST, name, hidden=True)
-        return view.render("received.html", new=new, mine=mine, q=wanted, hidden=hidden, tree=tree)
+        known = await contacts.known_as(name, {one.sender for one in new.items})
+        return view.render(
+            "received.html", new=new, mine=mine, q=wanted, hidden=hidden, tree=tree, known=known
+        )
 
     async def post_received(view: View) -> web.StreamResponse:
         name, one = view.user.name, view.field("id")
@@ -67,7 +74,13 @@ def received(
 
     async def get_share(view: View) -> web.StreamResponse:
         share = await receiving.by_id(view.query("id"), recipient=view.user.name)
-        return view.render("received_share.html", one=share, tree=tree)
+        return view.render(
+            "received_share.html",
+            one=share,
+            tree=tree,
+            known=await contacts.known_as(view.user.name, {share.sender}),
+            server=await registry.find(share.sending_server),
+        )
 
     async def find(view: View, path: tuple[str, ...]) -> Place:
         share = await visiting.by_id(view.user, view.query("share") or view.field("share"))
