@@ -20,7 +20,7 @@ from gateway.store import audit
 from gateway.store.audit import Wanted
 from gateway.web.records import moment, verification
 
-commands = typer.Typer(help="The audit trail.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 
 AddressOption = Annotated[str, typer.Option(help="Only entries about this OCM Address.")]
 SinceOption = Annotated[str | None, typer.Option(help="Only entries from that time on.")]

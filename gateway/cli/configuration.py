@@ -10,7 +10,7 @@ from gateway import settings
 from gateway.cli.console import ConfigOption, JsonOption, settings_of, show
 from gateway.config import Config
 
-commands = typer.Typer(help="The configuration as it is read.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 
 
 @commands.command("show")

@@ -10,14 +10,16 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 from gateway import config, environment, logs
-from gateway.app import Gateway, open_gateway
 from gateway.config import Config, Misconfigured
 from gateway.errors import GatewayError, Malformed
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
 
 Result = TypeVar("Result")
 
@@ -67,9 +69,11 @@ def settings_of(path: Path | None, *, as_json: bool) -> Config:
 
 
 def run(
-    path: Path | None, work: Callable[[Gateway], Awaitable[Result]], *, as_json: bool
+    path: Path | None, work: "Callable[[Gateway], Awaitable[Result]]", *, as_json: bool
 ) -> Result:
     """Do some work with a gateway opened beside the server, if one runs."""
+    from gateway.app import open_gateway  # a second of loading, which not every command needs
+
     settings = settings_of(path, as_json=as_json)
     logs.configure("error", "text")
 

@@ -13,7 +13,7 @@ from gateway.model import Contact
 from gateway.sharing.contacts import Taken
 from gateway.web.records import contact, contact_line, taken
 
-commands = typer.Typer(help="Whom people here know at other servers.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 
 UserOption = Annotated[str, typer.Option("--user", "-u", help="The local user.")]
 OwnerOption = Annotated[str | None, typer.Option("--user", "-u", help="Only this local user's.")]

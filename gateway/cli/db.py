@@ -35,7 +35,7 @@ from gateway.store.sqlite import Sqlite
 from gateway.store.vault import Vault, open_vault
 from gateway.web.records import verification
 
-commands = typer.Typer(help="The database.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace what is in the target.")]
 Place = Path | PostgresAddress

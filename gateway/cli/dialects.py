@@ -13,7 +13,7 @@ from gateway.ocm.dialects import DIALECTS, Dialect
 from gateway.providers.dialects import Speech
 from gateway.web.records import moment
 
-commands = typer.Typer(help="How other servers are spoken to.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 
 ServerArgument = Annotated[str, typer.Argument(help="The server: host[:port].")]
 

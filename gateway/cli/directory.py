@@ -17,7 +17,7 @@ from gateway.ocm.directory import Form
 from gateway.providers.directories import DirectoryState, read_key
 from gateway.web.records import directory_, moment
 
-commands = typer.Typer(help="Lists of the servers of federations.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 
 
 class KeyKind(StrEnum):

@@ -11,7 +11,7 @@ from gateway.cli.console import ConfigOption, JsonOption, run, show
 from gateway.ocm.address import authority
 from gateway.probes.server import Look
 
-commands = typer.Typer(help="Whether another server and this one can federate.")
+commands = typer.Typer()
 
 
 @commands.callback()

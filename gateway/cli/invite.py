@@ -13,7 +13,7 @@ from gateway.ocm.invites import parse_invite
 from gateway.sharing import messages
 from gateway.web.records import contact, contact_line, invite, invite_line
 
-commands = typer.Typer(help="Invite people at other servers.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 
 Shown = tuple[SentInvite, str, str]
 """An Invite, its invite string and its link."""

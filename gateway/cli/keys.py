@@ -16,7 +16,7 @@ from gateway.providers.ring import OwnKey
 from gateway.sharing.operating import Operating
 from gateway.web.records import moment, own_key
 
-commands = typer.Typer(help="The keys of this server.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 
 KidArgument = Annotated[str, typer.Argument(help="The key, as `keys list` names it.")]
 

@@ -9,7 +9,7 @@ from gateway.cli.console import ConfigOption, JsonOption, run, show
 from gateway.model import News, Wishes
 from gateway.web.records import moment, news
 
-commands = typer.Typer(help="What people here are told, by mail and webhook.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 
 
 @commands.command("waiting")

@@ -8,7 +8,7 @@ from gateway.cli.console import ConfigOption, JsonOption, operator, run, show
 from gateway.model import OutboxEntry
 from gateway.web.records import errand, moment
 
-commands = typer.Typer(help="What other servers have yet to be told.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 
 
 @commands.command("list")

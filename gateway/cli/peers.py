@@ -11,7 +11,7 @@ from gateway.model import Authority, Provider, ProviderKey, Standing
 from gateway.ocm.address import authority
 from gateway.web.records import moment, server, server_key
 
-commands = typer.Typer(help="The other servers that this one knows.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 commands.command("import")(peers_import.import_)
 commands.command("test")(federation.check)
 

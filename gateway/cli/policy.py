@@ -21,7 +21,7 @@ from gateway.policy.lint import lint
 from gateway.providers.directories import read_key
 from gateway.web.records import moment
 
-commands = typer.Typer(help="Who may federate, and why.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 commands.command("import")(policy_lists.import_)
 commands.command()(policy_lists.export)
 commands.command()(policy_lists.history)

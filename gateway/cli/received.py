@@ -9,7 +9,7 @@ from gateway.cli.console import ConfigOption, JsonOption, run, show
 from gateway.model import ReceivedShare
 from gateway.web.records import offered, received, received_line
 
-commands = typer.Typer(help="What was shared with people here.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 
 ShareArgument = Annotated[str, typer.Argument(help="The id of the received share.")]
 RecipientOption = Annotated[

@@ -12,7 +12,7 @@ from gateway.model import Request, SentRequest, SentRequestState
 from gateway.web.records import request as record
 from gateway.web.records import request_line, sent_request, sent_request_line
 
-commands = typer.Typer(help="Requests for a share.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 
 OwnerOption = Annotated[str | None, typer.Option("--user", "-u", help="Only this local user's.")]
 RequestArgument = Annotated[str, typer.Argument(help="The id of the request.")]

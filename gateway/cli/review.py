@@ -8,7 +8,7 @@ from gateway.cli.console import ConfigOption, JsonOption, operator, run, show
 from gateway.model import ReceivedShare, SentShare
 from gateway.web.records import either, held, received_line, sent_line
 
-commands = typer.Typer(help="Shares that are held for review.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 
 ShareArgument = Annotated[str, typer.Argument(help="The id of the share, as `list` tells it.")]
 

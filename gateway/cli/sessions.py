@@ -12,7 +12,7 @@ from gateway.model import Session
 from gateway.store import sessions
 from gateway.web.records import session, session_line
 
-commands = typer.Typer(help="Browsers that are logged in.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 
 UserOption = Annotated[str, typer.Option("--user", "-u", help="Whose.")]
 

@@ -21,7 +21,7 @@ from gateway.web.records import (
     visit,
 )
 
-commands = typer.Typer(help="Share with people at other servers.", no_args_is_help=True)
+commands = typer.Typer(no_args_is_help=True)
 
 OwnerOption = Annotated[str | None, typer.Option("--user", "-u", help="Only this local user's.")]
 
