@@ -97,6 +97,39 @@ async def test_what_is_there_is_found_after_the_migration_that_made_search_a_col
     await opened.close()
 
 
+async def test_servers_and_errands_of_before_are_found(make):
+    opened = make()
+
+    def fill(connection):
+        config = Config()
+        config.set_main_option("script_location", str(FOLDER))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0028")
+        connection.execute(
+            text(
+                "INSERT INTO providers VALUES ('far.example', 'known', 'seen', 1, 1, 'none',"
+                " 'none', 'Nextcloud', '', '', 'Zoë''s', 0, 0, 0, '')"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO outbox (id, errand, share, provider, created_at, next_attempt_at,"
+                " attempts, last_error, dead) VALUES"
+                " ('e1', 'SHARE', 'S-1', 'far.example', 1, 1, 0, '', false)"
+            )
+        )
+
+    await opened.write(fill)
+    await opened.migrate()
+    for table, words in (
+        ("providers", "far.example zoë's nextcloud"),
+        ("outbox", "far.example s-1"),
+    ):
+        query = text(f"SELECT found_by FROM {table}")
+        assert await opened.read(lambda one, query=query: one.execute(query).scalar()) == words
+    await opened.close()
+
+
 async def test_migrating_twice_changes_nothing(make):
     for _ in range(2):
         opened = make()

@@ -15,10 +15,11 @@ from sqlalchemy import Connection
 
 from gateway.errors import NotFound, Unavailable
 from gateway.logs import event
-from gateway.model import Decision
+from gateway.model import Authority, Decision
 from gateway.store import decisions
 from gateway.store.database import Database
 from gateway.store.decisions import Tally
+from gateway.store.parts import Part, Turn
 
 _FLUSH_SECONDS = 0.5
 _MOST_WAITING = 2000
@@ -92,6 +93,11 @@ class Ledger:
         """How often each rule decided, of what is kept."""
         await self.flush()
         return await self._database.read(decisions.tally)
+
+    async def part(self, turn: Turn, *, provider: Authority | None = None) -> Part[Decision]:
+        """A part of the decisions, the newest first; about one server."""
+        await self.flush()
+        return await self._database.read(partial(decisions.part, turn=turn, provider=provider))
 
     async def work(self) -> None:
         """Write down what gathers, until cancelled."""

@@ -35,6 +35,7 @@ from gateway.providers.health import Healths
 from gateway.providers.importing import Change, Entry
 from gateway.store import providers
 from gateway.store.database import Database, Write
+from gateway.store.parts import Part, Turn
 from gateway.store.providers import Health
 
 _MANY = 10_000
@@ -315,6 +316,12 @@ class Registry:
     async def all(self) -> list[Provider]:
         """Every server, by name."""
         return await self._database.read(providers.all_providers)
+
+    async def part(self, turn: Turn, search: str = "", *, failing: bool = False) -> Part[Provider]:
+        """A part of the servers, by name; as `store.providers.part` has it."""
+        return await self._database.read(
+            partial(providers.part, turn=turn, search=search, failing=failing)
+        )
 
     async def find(self, provider: Authority) -> Provider | None:
         """What is known of a server; None for nothing."""

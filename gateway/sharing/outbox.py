@@ -38,6 +38,7 @@ from gateway.logs import event
 from gateway.model import Authority, Errand, OutboxEntry
 from gateway.store import outbox
 from gateway.store.database import Write
+from gateway.store.parts import Part, Turn
 from gateway.store.state import State
 from gateway.telemetry import OFF, Kind, Spans
 
@@ -144,6 +145,14 @@ class Outbox:
     async def all(self) -> list[OutboxEntry]:
         """The errands that are not done, those given up among them."""
         return await self._state.database.read(outbox.all_entries)
+
+    async def part(self, turn: Turn, search: str = "") -> Part[OutboxEntry]:
+        """A part of them, those given up first; with `search` in server or share."""
+        return await self._state.database.read(partial(outbox.part, turn=turn, search=search))
+
+    async def depth(self) -> tuple[int, int]:
+        """How many errands wait, and how many were given up."""
+        return await self._state.database.read(outbox.depth)
 
     async def about(self, share: str) -> list[OutboxEntry]:
         """The errands about one share that are not done, in order."""
@@ -337,7 +346,7 @@ class Outbox:
 
     async def _pending(self) -> int:
         try:
-            depths: tuple[int, int] = await self._state.database.read(outbox.depth)
+            depths = await self.depth()
         except Unavailable as error:
             event("outbox.stalled", level="error", error=error.explanation)
             return 0

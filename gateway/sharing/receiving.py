@@ -406,6 +406,17 @@ class Receiving:
         now = self._clock()
         return [one for one in held if one.live_at(now)]
 
+    async def held_part(self, turn: Turn) -> Part[ReceivedShare]:
+        """A part of that."""
+        return await self._state.database.read(
+            partial(
+                self._state.received.part,
+                turn=turn,
+                states=(ReceivedState.QUARANTINED,),
+                now=self._clock(),
+            )
+        )
+
     async def release(self, share_id: str, *, by: str) -> ReceivedShare:
         """An operator lets a share in that was held: its recipient sees it and is told of it.
 

@@ -10,6 +10,7 @@ from gateway.sharing.sending import Sending
 from gateway.store import audit
 from gateway.store.audit import Wanted
 from gateway.store.database import Database
+from gateway.store.parts import Part, Turn
 
 _MOST_ENTRIES = 20
 
@@ -33,6 +34,14 @@ class Reviewing:
     async def all(self) -> Held:
         """What is held."""
         return Held(await self._receiving.held(), await self._sending.held())
+
+    async def incoming(self, turn: Turn) -> Part[ReceivedShare]:
+        """A part of those that came."""
+        return await self._receiving.held_part(turn)
+
+    async def outgoing(self, turn: Turn) -> Part[SentShare]:
+        """A part of those that are to go."""
+        return await self._sending.held_part(turn)
 
     async def by_id(self, share_id: str) -> ReceivedShare | SentShare:
         """One share, held or not any more. Raises NotFound."""

@@ -162,6 +162,12 @@ class Sending:
             partial(self._state.sent.all, states=(SentState.HELD,))
         )
 
+    async def held_part(self, turn: Turn) -> Part[SentShare]:
+        """A part of that."""
+        return await self._state.database.read(
+            partial(self._state.sent.part, turn=turn, states=(SentState.HELD,))
+        )
+
     async def release(self, provider_id: str, *, by: str) -> SentShare:
         """An operator lets a Share go that was held for review. Raises NotFound, Conflict."""
         share = await self.by_id(provider_id)

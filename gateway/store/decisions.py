@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from gateway.model import Authority, Decision
+from gateway.store.parts import Part, Turn, part_of
 from gateway.store.tables import decisions
 
 _MOST_SHADOWED = 50
@@ -82,6 +83,16 @@ def latest(
     if shadowed:
         query = query.where(decisions.c.shadow != "")
     return [_decision(row) for row in connection.execute(query)]
+
+
+def part(
+    connection: Connection, turn: Turn, *, provider: Authority | None = None
+) -> Part[Decision]:
+    """A part of the decisions, the newest first; about one server."""
+    query = select(decisions).order_by(decisions.c.position.desc())
+    if provider is not None:
+        query = query.where(decisions.c.provider == provider)
+    return part_of(connection, query, turn, _decision)
 
 
 def _decision(row: Row[Any]) -> Decision:

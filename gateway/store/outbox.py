@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, ins
 
 from gateway.errors import NotFound
 from gateway.model import Authority, Errand, OutboxEntry
+from gateway.store.parts import Part, Turn, folded, holds, part_of
 from gateway.store.tables import outbox
 
 Held = Callable[[Connection, str, str], bool]
@@ -37,6 +38,7 @@ def add(connection: Connection, entry: OutboxEntry) -> None:
             attempts=entry.attempts,
             last_error=entry.last_error,
             dead=entry.dead,
+            found_by=folded(entry.provider, entry.share),
         )
     )
 
@@ -178,6 +180,15 @@ def all_entries(connection: Connection, share: str | None = None) -> list[Outbox
     if share is not None:
         query = query.where(outbox.c.share == share)
     return [_entry(row) for row in connection.execute(query)]
+
+
+def part(connection: Connection, turn: Turn, search: str = "") -> Part[OutboxEntry]:
+    """A part of the errands that are not done, those given up first, in order; with `search` in
+    server or share."""
+    query = select(outbox).order_by(outbox.c.dead.desc(), outbox.c.position)
+    if search:
+        query = query.where(holds(outbox.c.found_by, search))
+    return part_of(connection, query, turn, _entry)
 
 
 def about(connection: Connection, shares: Collection[str]) -> dict[str, list[OutboxEntry]]:

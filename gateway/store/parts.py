@@ -75,7 +75,7 @@ def part_of(
     first = items(1) if turn.number <= 1 else None
     if first is not None and len(first) < turn.size:  # and so all there is
         return Part(first, 1, 1, len(first))
-    counting = query.with_only_columns(func.count()).order_by(None)
+    counting = query.with_only_columns(func.count(), maintain_column_froms=True).order_by(None)
     found: int = connection.execute(counting).scalar_one()
     number, last = _place(turn, found)
     return Part(items(number) if first is None else first, number, last, found)

@@ -20,6 +20,7 @@ from gateway.model import (
     Standing,
 )
 from gateway.store import revisions
+from gateway.store.parts import Part, Turn, folded, holds, part_of
 from gateway.store.tables import provider_keys, providers
 
 MOST_PROVIDERS = 10_000
@@ -51,6 +52,19 @@ def all_providers(connection: Connection) -> list[Provider]:
     """Every server, by name."""
     query = select(providers).order_by(providers.c.authority)
     return [_provider(row) for row in connection.execute(query)]
+
+
+def part(
+    connection: Connection, turn: Turn, search: str = "", *, failing: bool = False
+) -> Part[Provider]:
+    """A part of the servers, by name; with `search` in name, comment or dialect, or those that
+    fail."""
+    query = select(providers).order_by(providers.c.authority)
+    if search:
+        query = query.where(holds(providers.c.found_by, search))
+    if failing:
+        query = query.where(providers.c.failures > 0)
+    return part_of(connection, query, turn, _provider)
 
 
 def standings(connection: Connection) -> dict[Authority, Standing]:
@@ -255,8 +269,13 @@ def _is(key: ProviderKey) -> tuple[Any, ...]:
 
 def _change(connection: Connection, provider: Authority, **values: object) -> int:
     """Change a server if it is here; how many are."""
-    known = providers.c.authority == provider
-    return connection.execute(update(providers).where(known).values(**values)).rowcount
+    this = update(providers).where(providers.c.authority == provider)
+    changed = connection.execute(this.values(**values)).rowcount
+    if changed and not {"comment", "dialect"}.isdisjoint(values):
+        known = find(connection, provider)
+        assert known is not None
+        connection.execute(this.values(found_by=_found_by(known)))
+    return changed
 
 
 def _make_room(connection: Connection) -> None:
@@ -272,6 +291,10 @@ def _make_room(connection: Connection) -> None:
     )
     for row in connection.execute(query).all():
         remove(connection, Authority(row.authority))
+
+
+def _found_by(provider: Provider) -> str:
+    return folded(provider.authority, provider.comment, provider.dialect)
 
 
 def _columns(provider: Provider) -> dict[str, object]:
@@ -291,6 +314,7 @@ def _columns(provider: Provider) -> dict[str, object]:
         "failing_since_at": provider.failing_since_at,
         "paused_until": provider.paused_until,
         "last_error": provider.last_error,
+        "found_by": _found_by(provider),
     }
 
 

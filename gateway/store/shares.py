@@ -341,21 +341,22 @@ class ReceivedShares:
         self,
         connection: Connection,
         turn: Turn,
-        recipient: str,
+        recipient: str | None = None,
         *,
         states: Collection[ReceivedState],
-        groups: Collection[str],
+        groups: Collection[str] | None = None,
         now: int,
         hidden: bool | None = None,
         search: str = "",
     ) -> Part[ReceivedShare]:
-        """A part of one recipient's Shares, the newest first, without those that have expired and
-        those of a group that is not among theirs."""
+        """A part of every Share, or one recipient's, the newest first, without those that have
+        expired and, with `groups`, those of a group that is not among these."""
         table = received_shares.c
         query = _received(recipient, states, search).where(
-            or_(table.expiration_at.is_(None), table.expiration_at > now),
-            or_(table.group == "", table.group.in_(groups)),
+            or_(table.expiration_at.is_(None), table.expiration_at > now)
         )
+        if groups is not None:
+            query = query.where(or_(table.group == "", table.group.in_(groups)))
         if hidden is not None:
             query = query.where(table.hidden.is_(hidden))
         return part_of(connection, query, turn, self._share)

@@ -141,6 +141,7 @@ outbox = Table(
     Column("last_error", Text, nullable=False),
     Column("dead", Boolean, nullable=False),
     Column("leased_by", String),
+    Column("found_by", Text, nullable=False, server_default=""),
     Index("outbox_due", "dead", "next_attempt_at", "position"),
     Index("outbox_by_share", "share", "position"),
 )
@@ -218,6 +219,7 @@ providers = Table(
     Column("failing_since_at", Integer, nullable=False),
     Column("paused_until", Integer, nullable=False),
     Column("last_error", Text, nullable=False),
+    Column("found_by", Text, nullable=False, server_default=""),
     Index("providers_by_last_seen", "standing", "last_seen_at"),
 )
 

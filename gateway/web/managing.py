@@ -19,11 +19,10 @@ from gateway.providers.ring import Ring
 from gateway.sharing.operating import Operating
 from gateway.sharing.outbox import Outbox
 from gateway.sharing.reviewing import Reviewing
-from gateway.store.parts import cut, fitting
 from gateway.store.state import State
 from gateway.web import records
-from gateway.web.audits import MOST, search
-from gateway.web.operations import Call, Operation, Taken, turn_of
+from gateway.web.audits import search
+from gateway.web.operations import Call, Operation, Taken, fault, turn_of
 
 
 class NewServer(Taken):
@@ -94,9 +93,8 @@ def _servers(
     registry: Registry, ledger: Ledger, operating: Operating, trials: Trials
 ) -> tuple[Operation, ...]:
     async def every(call: Call) -> object:
-        wanted = call.query.get("q", "")
-        found = fitting(await registry.all(), wanted, records.server_words)
-        return cut(found, turn_of(call)).made(records.server)
+        found = await registry.part(turn_of(call), call.query.get("q", ""))
+        return found.made(records.server)
 
     async def one(call: Call) -> object:
         provider = authority(call.path["server"])
@@ -182,8 +180,12 @@ def _servers(
 
 
 def _review(reviewing: Reviewing) -> tuple[Operation, ...]:
-    async def every(_: Call) -> object:
-        return records.held(await reviewing.all())
+    async def every(call: Call) -> object:
+        way = call.query["way"]
+        if way not in ("in", "out"):
+            raise fault("way", "is in or out")
+        held = reviewing.incoming if way == "in" else reviewing.outgoing
+        return (await held(turn_of(call))).made(records.either)
 
     async def one(call: Call) -> object:
         share = await reviewing.by_id(call.path["id"])
@@ -197,7 +199,16 @@ def _review(reviewing: Reviewing) -> tuple[Operation, ...]:
         return records.either(await reviewing.refuse(call.path["id"], by=call.name))
 
     return (
-        Operation("GET", "/review", "listHeld", "The shares that are held for review.", every),
+        Operation(
+            "GET",
+            "/review",
+            "listHeld",
+            "The shares that are held for review, the newest first: those that came in or go out.",
+            every,
+            asks=("way",),
+            many=True,
+            parts=("page", "size"),
+        ),
         Operation("GET", "/review/{id}", "showHeld", "One share, and why it is held.", one),
         Operation("POST", "/review/{id}/release", "releaseHeld", "Let it in, or go.", release),
         Operation("POST", "/review/{id}/refuse", "refuseHeld", "Turn it away.", refuse),
@@ -205,8 +216,9 @@ def _review(reviewing: Reviewing) -> tuple[Operation, ...]:
 
 
 def _outbox(outbox: Outbox, operating: Operating) -> tuple[Operation, ...]:
-    async def every(_: Call) -> object:
-        return [records.errand(one) for one in await outbox.all()]
+    async def every(call: Call) -> object:
+        found = await outbox.part(turn_of(call), call.query.get("q", ""))
+        return found.made(records.errand)
 
     async def one(call: Call) -> object:
         return records.errand(await outbox.by_id(call.path["id"]))
@@ -221,7 +233,13 @@ def _outbox(outbox: Outbox, operating: Operating) -> tuple[Operation, ...]:
     at = "/outbox/{id}"
     return (
         Operation(
-            "GET", "/outbox", "listErrands", "What waits and what was given up.", every, many=True
+            "GET",
+            "/outbox",
+            "listErrands",
+            "What was given up, and what waits.",
+            every,
+            many=True,
+            parts=("page", "size", "q"),
         ),
         Operation("GET", at, "showErrand", "One errand.", one),
         Operation("POST", f"{at}/retry", "retryErrand", "Try it now.", retry),
@@ -239,8 +257,8 @@ def _audit(state: State, ledger: Ledger) -> tuple[Operation, ...]:
 
     async def latest(call: Call) -> object:
         server = call.query.get("server")
-        found = await ledger.latest(provider=authority(server) if server else None, most=MOST)
-        return [decision(one) for one in found]
+        provider = authority(server) if server else None
+        return (await ledger.part(turn_of(call), provider=provider)).made(decision)
 
     async def why(call: Call) -> object:
         return decision(await ledger.by_id(call.path["id"]))
@@ -259,10 +277,11 @@ def _audit(state: State, ledger: Ledger) -> tuple[Operation, ...]:
             "GET",
             "/decisions",
             "listDecisions",
-            "What policy decided lately.",
+            "What policy decided lately, the newest first.",
             latest,
             may_ask=("server",),
             many=True,
+            parts=("page", "size"),
         ),
         Operation("GET", "/decisions/{id}", "explainDecision", "Why it was decided so.", why),
     )

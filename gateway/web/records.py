@@ -267,11 +267,6 @@ def server(provider: Provider) -> dict[str, Any]:
     }
 
 
-def server_words(provider: Provider) -> str:
-    """What a server is found by."""
-    return f"{provider.authority} {provider.comment} {provider.dialect}"
-
-
 def trial(one: Trial) -> dict[str, Any]:
     """A test of another server, as JSON; `ok` is null until it has ended."""
     return {

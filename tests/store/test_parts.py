@@ -48,6 +48,12 @@ async def test_a_part_has_what_is_asked_for_and_says_how_much_there_is(state):
     assert shown == replace(cut([], Turn(5, 3)), items=shown.items)
 
 
+async def test_a_list_of_everything_is_counted_too(state):
+    await keep(state, *(sent(number, owner=str(number)) for number in range(4)))
+    shown = await part((state.database, state.sent.part))
+    assert (len(shown.items), shown.last, shown.found) == (3, 2, 4)
+
+
 async def test_only_wanted_states_are_counted(state):
     await keep(state, sent(1), sent(2, state=SentState.REVOKED), sent(3, state=SentState.HELD))
     states = (SentState.HELD, SentState.REVOKED)

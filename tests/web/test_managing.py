@@ -2,13 +2,17 @@
 whom, and with a clear no."""
 
 import asyncio
+import time
+from dataclasses import replace
 
 import aiohttp
 import pytest
 
-from gateway.model import ReceivedState, SentState, Standing
-from gateway.store import audit
+from gateway.model import Decision, Errand, ReceivedState, SentState, Standing
+from gateway.sharing import notices
+from gateway.store import audit, outbox
 from gateway.store.audit import Wanted
+from gateway.store.tables import received_shares
 from tests.pair import eventually
 from tests.peer import Answer
 from tests.sharing.stage import create_share, send_share
@@ -89,8 +93,12 @@ async def test_a_share_that_goes_is_reviewed_by_api(opened, peer):
     share = await create_share(gateway, peer)
     assert share.state is SentState.HELD
     async with operator(gateway) as olga:
-        found = await olga.api("GET", "/review")
-        assert [one["id"] for one in found["sent"]] == [share.provider_id]
+        found = await olga.api("GET", "/review?way=out")
+        assert [one["id"] for one in found] == [share.provider_id]
+        assert await olga.api("GET", "/review?way=in") == []
+        for wrong in ("", "?way=up"):
+            await olga.api("GET", f"/review{wrong}")
+            assert olga.status == 400
         shown = await olga.api("GET", f"/review/{share.provider_id}")
         assert "quarantine" in {one["outcome"] for one in shown["trail"]}
         done = await olga.api("POST", f"/review/{share.provider_id}/release")
@@ -188,12 +196,79 @@ async def test_servers_are_found_and_come_in_parts(opened):
         assert "s41.example" not in (await olga.get("/servers?q=odd")).text
         found = await olga.api("GET", "/servers?q=S4")
         assert [one["authority"] for one in found] == [f"s4{n}.example" for n in range(10)]
+        await gateway.others.registry.decide("s07.example", Standing.BLOCKED, "STRASSE")
+        found = await olga.api("GET", "/servers?q=straße")
+        assert [one["authority"] for one in found] == ["s07.example"]
+        assert "s07.example" not in (await olga.get("/servers?q=odd")).text
         found = await olga.api("GET", "/servers?page=2&size=50")
         assert [one["authority"] for one in found] == [f"s5{n}.example" for n in range(10)]
         for query in ("?page=x", "?page=-1", "?page=99999999999999"):
             assert (await olga.get(f"/servers{query}")).status == 200
         await olga.api("GET", "/servers?nothing=1")
         assert olga.status == 400
+
+
+async def test_errands_are_found_and_come_in_parts_those_given_up_first(opened):
+    gateway = await opened(**OLGA, **QUIET)
+
+    def fill(connection):
+        for number in range(120):
+            entry = notices.entry(Errand.SHARE, f"Share-{number}", "cloud.example", 1 << 32)
+            outbox.add(connection, replace(entry, id=f"e{number}", dead=number >= 115))
+
+    await gateway.state.database.write(fill)
+    async with operator(gateway) as olga:
+        await olga.get("/outbox?page=3")
+        assert "Part 3 of 3, 120 in all" in olga.text
+        assert "5 errands were given up" in olga.text
+        await olga.get("/outbox?q=share-117")
+        assert olga.text.count("<code>Share-") == 1
+        found = await olga.api("GET", "/outbox?size=7")
+        assert [one["id"] for one in found] == ["e115", "e116", "e117", "e118", "e119", "e0", "e1"]
+        assert olga.headers["X-Total-Count"] == "120"
+        assert 'page=2>; rel="next"' in olga.headers["Link"]
+        assert len(await olga.api("GET", "/outbox?q=CLOUD&page=2&size=100")) == 20
+
+
+async def test_decisions_come_in_parts(opened):
+    gateway = await opened(**OLGA)
+    one = Decision(
+        "", int(time.time()), "share-in", "cloud.example", "", "deny", "", "", "", "", "", "[]"
+    )
+    for number in range(110):
+        server = "cloud.example" if number % 2 else "other.example"
+        gateway.ledger.write(replace(one, id=f"d{number}", provider=server))
+    async with operator(gateway) as olga:
+        found = await olga.api("GET", "/decisions?server=cloud.example&size=50&page=2")
+        assert [one["id"] for one in found] == ["d9", "d7", "d5", "d3", "d1"]
+        assert olga.headers["X-Total-Count"] == "55"
+        await olga.get("/decisions?page=3")
+        assert "Part 3 of 3, 110 in all" in olga.text
+        await olga.get("/decisions?server=cloud.example")
+        assert 'href="/decisions?server=cloud.example&amp;page=2"' in olga.text
+
+
+async def test_held_shares_come_in_parts_each_way(opened, peer):
+    gateway, share = await held(opened, peer)
+
+    def copy(connection):
+        row = dict(connection.execute(received_shares.select()).mappings().one())
+        for number in range(60):
+            name, vault = f"copy-{number}", gateway.state.vault
+            sealed = vault.seal(share.shared_secret, name)
+            new = {"id": name, "provider_id": name, "folder": name, "sealed_secret": sealed}
+            connection.execute(received_shares.insert().values(**row | new))
+        over = received_shares.update().where(received_shares.c.id == "copy-9")
+        connection.execute(over.values(expiration_at=1))
+
+    await gateway.state.database.write(copy)
+    async with operator(gateway) as olga:
+        assert "60 wait for review" in (await olga.get("/")).text
+        await olga.get("/review")
+        assert 'href="/review?q=&amp;in=2"' in olga.text
+        assert "Part 2 of 2, 60 in all" in (await olga.get("/review?in=2")).text
+        assert len(await olga.api("GET", "/review?way=in&size=40&page=2")) == 20
+        assert olga.headers["X-Total-Count"] == "60"
 
 
 async def test_a_server_is_tested_and_the_page_says_where_it_breaks(opened, peer):

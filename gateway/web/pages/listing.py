@@ -54,12 +54,22 @@ def search_of(view: View) -> str:
     return view.query("q").strip()[:_LONGEST_SEARCH]
 
 
+def turn_in(query: Mapping[str, str], name: str = "page") -> Turn:
+    """Which part of the list an operator's address asks for, by the parameter of that name."""
+    return _turn(query.get(name, ""), CARDS)
+
+
+def search_in(query: Mapping[str, str]) -> str:
+    """What an operator's address looks for."""
+    return query.get("q", "").strip()[:_LONGEST_SEARCH]
+
+
 def found_in(
     query: Mapping[str, str], things: Sequence[Thing], words: Callable[[Thing], str]
 ) -> tuple[str, Part[Thing]]:
     """(what an operator's address looks for, the part of those whose words hold it)."""
-    wanted = query.get("q", "").strip()[:_LONGEST_SEARCH]
-    return wanted, cut(fitting(things, wanted, words), _turn(query.get("page", ""), CARDS))
+    wanted = search_in(query)
+    return wanted, cut(fitting(things, wanted, words), turn_in(query))
 
 
 def part_of(view: View, items: Sequence[Item]) -> Part[Item]:

@@ -10,10 +10,13 @@ from gateway.providers.registry import Registry
 from gateway.settings import Reading, Setting
 from gateway.sharing.reviewing import Reviewing
 from gateway.store import outbox
+from gateway.store.parts import Turn
 from gateway.store.state import State
 from gateway.web.pages.frame import Frame, OperatorPage
 
 _MOST = 50
+_COUNT = Turn(1, 1)
+_FAILING = Turn(1, 20)
 
 
 def overview(
@@ -30,8 +33,7 @@ def overview(
     async def get_overview(request: web.Request) -> web.Response:
         waiting, dead = await state.database.read(outbox.depth)
         refused = [one for one in await ledger.latest(most=_MOST) if one.outcome != "allow"]
-        servers = await registry.all()
-        held = await reviewing.all()
+        incoming, outgoing = await reviewing.incoming(_COUNT), await reviewing.outgoing(_COUNT)
         return await frame.page(
             request,
             "overview",
@@ -39,10 +41,10 @@ def overview(
             version=__version__,
             waiting=waiting,
             dead=dead,
-            held=len(held.received) + len(held.sent),
+            held=incoming.found + outgoing.found,
             refused=refused[:10],
-            servers=servers,
-            failing=[one for one in servers if one.failures],
+            known=(await registry.part(_COUNT)).found,
+            failing=await registry.part(_FAILING, failing=True),
             trouble=live.trouble,
             reading=reading,
         )

@@ -15,9 +15,10 @@ from gateway.policy.verifying import verify
 from gateway.store import audit
 from gateway.store.audit import Wanted
 from gateway.store.state import State
-from gateway.web.audits import FILTERS, MOST, search
+from gateway.web.audits import FILTERS, search
 from gateway.web.languages import N_
 from gateway.web.pages.frame import Frame, OperatorPage, unknown
+from gateway.web.pages.listing import turn_in
 
 OUTCOMES = {
     "allow": N_("allowed"),
@@ -69,8 +70,8 @@ def decisions(frame: Frame, state: State, ledger: Ledger) -> tuple[OperatorPage,
     async def get_decisions(request: web.Request) -> web.Response:
         server = request.query.get("server", "").strip()
         provider: Authority | None = authority(server) if server else None
-        latest = await ledger.latest(provider=provider, most=MOST)
-        return await frame.page(request, "decisions", "/decisions", decisions=latest, server=server)
+        part = await ledger.part(turn_in(request.query), provider=provider)
+        return await frame.page(request, "decisions", "/decisions", part=part, server=server)
 
     async def get_decision(request: web.Request) -> web.Response:
         decision_id = request.match_info["id"]

@@ -5,16 +5,16 @@ from aiohttp import web
 from gateway.sharing.operating import Operating
 from gateway.sharing.outbox import Outbox
 from gateway.web.pages.frame import Frame, OperatorPage, unknown
-from gateway.web.pages.listing import found_in
+from gateway.web.pages.listing import search_in, turn_in
 
 
 def outbox(frame: Frame, box: Outbox, operating: Operating) -> tuple[OperatorPage, ...]:
     """/outbox: errands, those that were given up first."""
 
     async def get_outbox(request: web.Request) -> web.Response:
-        entries = sorted(await box.all(), key=lambda one: not one.dead)
-        q, part = found_in(request.query, entries, lambda one: f"{one.provider} {one.share}")
-        dead = sum(one.dead for one in entries)
+        q = search_in(request.query)
+        part = await box.part(turn_in(request.query), q)
+        _, dead = await box.depth()
         return await frame.page(request, "outbox", "/outbox", part=part, q=q, dead=dead)
 
     async def post_outbox(request: web.Request) -> web.Response:

@@ -7,7 +7,7 @@ from gateway.model import AuditEntry, Decision, ReceivedShare, ReceivedState, Se
 from gateway.policy.ledger import Ledger
 from gateway.sharing.reviewing import Reviewing
 from gateway.web.pages.frame import Frame, OperatorPage, unknown
-from gateway.web.pages.listing import CARDS
+from gateway.web.pages.listing import turn_in
 
 _HELD = (ReceivedState.QUARANTINED, SentState.HELD)
 
@@ -17,7 +17,11 @@ def review(frame: Frame, reviewing: Reviewing, ledger: Ledger) -> tuple[Operator
 
     async def get_review(request: web.Request) -> web.Response:
         return await frame.page(
-            request, "review", "/review", held=await reviewing.all(), most=CARDS
+            request,
+            "review",
+            "/review",
+            received=await reviewing.incoming(turn_in(request.query, "in")),
+            sent=await reviewing.outgoing(turn_in(request.query, "out")),
         )
 
     async def get_share(request: web.Request) -> web.Response:

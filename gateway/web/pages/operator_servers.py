@@ -12,10 +12,9 @@ from gateway.probes.finding import Result
 from gateway.probes.trials import Trials
 from gateway.providers.registry import Registry
 from gateway.sharing.operating import Operating
-from gateway.web import records
 from gateway.web.languages import N_
 from gateway.web.pages.frame import Form, Frame, OperatorPage, unknown
-from gateway.web.pages.listing import found_in
+from gateway.web.pages.listing import search_in, turn_in
 
 KEY_STANDINGS = {
     KeyStanding.TRUSTED: N_("trusted"),
@@ -52,7 +51,8 @@ def servers(
     """/servers: the list; /servers/{server}: one of them, what is done about it, its test."""
 
     async def get_servers(request: web.Request) -> web.Response:
-        q, part = found_in(request.query, await registry.all(), records.server_words)
+        q = search_in(request.query)
+        part = await registry.part(turn_in(request.query), q)
         return await frame.page(request, "servers", "/servers", part=part, q=q, now=clock())
 
     async def post_servers(request: web.Request) -> web.Response:
