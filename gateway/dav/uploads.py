@@ -30,6 +30,8 @@ from gateway.upstream.sending import Poured
 EMULATED = ("If-Match", "If-None-Match")
 STRAIGHT = ("If", "If-Unmodified-Since", "If-Modified-Since")
 """Conditions about the file itself, which only the storage can judge."""
+PATIENCE_SECONDS = 10
+"""How long an upload with conditions waits for the one before it to end."""
 KEPT_PIECE = 256 * 1024
 COMPLETE = (0.0,)
 ABORTED = (0.02, 0.2, 1.0)
@@ -52,7 +54,22 @@ async def put(exchange: Exchange) -> DavAnswer:
 
 
 async def _put_straight(exchange: Exchange, sent: CIMultiDict[str]) -> DavAnswer:
-    """Upload to its own name at once."""
+    """Upload to its own name at once, of those with conditions one after the other: the storage
+    looks when an upload begins and replaces the file when it ends."""
+    if not any(name in sent for name in EMULATED + STRAIGHT):
+        return await _sent_straight(exchange, sent)
+    mine = turn(f"conditional upload to {exchange.target.url}")
+    try:
+        await asyncio.wait_for(mine.acquire(), PATIENCE_SECONDS)
+    except TimeoutError:
+        return failure(423, "somebody else is just writing it")
+    try:
+        return await _sent_straight(exchange, sent)
+    finally:
+        mine.release()
+
+
+async def _sent_straight(exchange: Exchange, sent: CIMultiDict[str]) -> DavAnswer:
     if await fails_precondition(exchange):
         return failure(412, "a condition does not hold")
     if not exchange.target.profile.conditional_put:

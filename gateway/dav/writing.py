@@ -99,6 +99,8 @@ async def transfer(exchange: Exchange) -> DavAnswer:
     replace = methods.overwrite(headers.single(request.headers, "Overwrite"))
     await collect(request.body, LONGEST_IGNORED)
     sent = sent_headers(exchange)
+    sent["Depth"] = depth
+    sent["Overwrite"] = "T" if replace else "F"
     source = await stat(exchange.send, target)
     if not source.exists:
         return failure(404, "there is no such file or folder")
@@ -106,16 +108,24 @@ async def transfer(exchange: Exchange) -> DavAnswer:
         return failure(412, "a condition does not hold")
     if not await _has_folder(exchange, destination):
         return failure(409, told(409, {}))
+    async with turn(headers.at_storage(target, destination)):
+        return await _transfer(exchange, source, destination, sent)
+
+
+async def _transfer(
+    exchange: Exchange, source: Stat, destination: Segments, sent: CIMultiDict[str]
+) -> DavAnswer:
+    """What is at the destination is looked at in our turn: of two that want a new name one gets
+    it, though storages look and move in two steps."""
+    request, target = exchange.request, exchange.target
     there = await stat_url(
         exchange.send, headers.at_storage(target, destination), target.authorization
     )
-    if there.exists and not replace:
+    if there.exists and sent["Overwrite"] == "F":
         return failure(412, "the destination exists")  # some storages ignore Overwrite
     # Apache wants the slash that what is replaced has; for new names nginx wants the source's.
     slash = there.collection if there.exists else source.collection
     sent["Destination"] = headers.at_storage(target, destination, slash=slash)
-    sent["Overwrite"] = "T" if replace else "F"
-    sent["Depth"] = depth
     url = target.url + ("/" if source.collection else "")
     moving = exchange.ask(request.method, url, sent, idle_seconds=PATIENCE_SECONDS)
     reply = await to_the_end(moving)

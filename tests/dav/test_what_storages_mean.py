@@ -3,11 +3,13 @@ hold or a lock is somebody else's: the client hears what the RFC has for it, not
 
 import asyncio
 import base64
+import os
 from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 
+from gateway.dav import uploads
 from gateway.dav.target import Profile
 from gateway.errors import BackendFailed, NotFound, WrongMethod
 from tests import servers
@@ -23,21 +25,25 @@ OWNED = (
 def each(request, tmp_path, client_to):
     """A client of each storage, and the folder that it sees."""
     with servers.MORE_STORAGES[request.param](tmp_path) as storage:
-        folder = storage.root / "alice" / "shared"
-        (folder / "sub").mkdir(parents=True)
-        (folder / "f.txt").write_text("hello")
-        (folder / "one.txt").write_text("one")
-        for path in (folder, folder / "sub", folder / "f.txt", folder / "one.txt"):
-            path.chmod(0o777)
-        pair = f"{storage.username}:{storage.password}".encode()
-        client = client_to(
-            storage.url,
-            root=("alice", "shared"),
-            authorization=f"Basic {base64.b64encode(pair).decode()}",
-            profile=Profile(**servers.QUIRKS[request.param]),
-        )
-        client.folder, client.name = folder, request.param
-        yield client
+        yield client_of(storage, client_to)
+
+
+def client_of(storage, client_to):
+    folder = storage.root / "alice" / "shared"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "f.txt").write_text("hello")
+    (folder / "one.txt").write_text("one")
+    for path in (folder, folder / "sub", folder / "f.txt", folder / "one.txt"):
+        path.chmod(0o777)
+    pair = f"{storage.username}:{storage.password}".encode()
+    client = client_to(
+        storage.url,
+        root=("alice", "shared"),
+        authorization=f"Basic {base64.b64encode(pair).decode()}",
+        profile=Profile(**servers.QUIRKS[storage.name]),
+    )
+    client.folder, client.name = folder, storage.name
+    return client
 
 
 async def status(client, method, path, body=None, **headers):
@@ -82,6 +88,56 @@ async def test_a_condition_that_does_not_hold_changes_nothing(each, method):
         _, fields, _ = await each.ask("HEAD", "/f.txt")
         held = f'(["other"]) ([{fields["ETag"]}])'
         assert await status(each, method, "/f.txt", body, **to, If=held) in (201, 204)
+
+
+@pytest.mark.parametrize("method", ["MOVE", "COPY"])
+async def test_of_several_that_want_one_new_name_one_gets_it(each, method):
+    for turn in range(5):
+        for number in range(6):
+            assert await status(each, "PUT", f"/{number}", b"%d" % number) in (201, 204)
+        wanted = {"Destination": f"{HERE}/new{turn}", "Overwrite": "F"}
+        asking = (status(each, method, f"/{number}", **wanted) for number in range(6))
+        first, *others = sorted(await asyncio.gather(*asking))
+        assert first in (201, 204)  # nginx says 204 to everything
+        assert others == [412] * 5
+        held = {path.read_text() for path in each.folder.iterdir() if path.is_file()}
+        assert held >= set("012345"), "what was moved away is nowhere"
+
+
+@pytest.mark.parametrize("condition", ["If_Match", "If_None_Match"])
+async def test_of_several_who_upload_on_one_condition_at_once_one_does(each, condition):
+    os.utime(each.folder / "f.txt", (1_700_000_000, 1_700_000_000))  # the ETag of old is strong
+    _, fields, _ = await each.ask("HEAD", "/f.txt")
+    path, value = ("/f.txt", fields["ETag"]) if condition == "If_Match" else ("/new", "*")
+
+    async def slowly(number):
+        yield b"%d" % number
+        await asyncio.sleep(0.2)
+        yield b"." * (number + 10)
+
+    asking = (status(each, "PUT", path, slowly(n), **{condition: value}) for n in range(3))
+    first, *others = sorted(await asyncio.gather(*asking))
+    assert first in (201, 204)
+    assert others == [412, 412]
+
+
+async def test_nobody_waits_long_for_an_upload_that_does_not_end(tmp_path, client_to, monkeypatch):
+    monkeypatch.setattr(uploads, "PATIENCE_SECONDS", 0.1)
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def endless():
+        yield b"first"
+        begun.set()
+        await ended.wait()
+
+    with servers.apache(tmp_path) as storage:
+        client = client_of(storage, client_to)
+        first = asyncio.create_task(client.ask("PUT", "/new", endless(), If_None_Match="*"))
+        await begun.wait()
+        assert await status(client, "PUT", "/new", b"second", If_None_Match="*") == 423
+        assert await status(client, "PUT", "/other", b"second", If_None_Match="*") == 201
+        ended.set()
+        assert (await first)[0] == 201
 
 
 async def test_a_lock_is_refreshed_by_its_own_scope_alone(each):
