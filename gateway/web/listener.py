@@ -11,8 +11,9 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError
 
-from gateway.logs import event
-from gateway.web.requests import json_response
+from gateway.errors import Malformed, Unsupported
+from gateway.logs import REQUEST, event
+from gateway.web.middleware import finish_headers, json_of, new_id
 
 # A request line whose method the parser does not know; anything else is no HTTP, TLS say.
 _UNKNOWN_METHOD = re.compile(r"b'[!#$%&*+.^_`|~0-9A-Za-z-]{1,40} [!-~]+ HTTP/1\.[01]'")
@@ -46,11 +47,12 @@ class _Connection(web.RequestHandler):
         unknown = isinstance(exc, BadHttpMethod) and _UNKNOWN_METHOD.search(exc.message)
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already") from exc
+        REQUEST.set(new_id())  # what stands there is of the request before, on the same connection
         event("http.malformed", address=request.remote or "", fault=type(exc).__name__)
         if unknown:
-            told, status = {"message": "there is no such method here", "code": "UNSUPPORTED"}, 501
+            response = json_of(Unsupported("there is no such method here"), REQUEST.get())
         else:
-            told, status = {"message": "this is not valid HTTP", "code": "MALFORMED"}, 400
-        response = json_response(told, status)
+            response = json_of(Malformed("this is not valid HTTP"), REQUEST.get())
+        finish_headers(response, REQUEST.get())
         response.force_close()
         return response

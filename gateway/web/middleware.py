@@ -46,7 +46,6 @@ _TRACE = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}
 
 _PROCESS = secrets.token_hex(5)
 _COUNT = itertools.count(1)
-"""Ids of requests: unique among the processes, and cheap."""
 
 
 class Manner(StrEnum):
@@ -98,6 +97,11 @@ class Visit:
 _VISIT = web.RequestKey("visit", Visit)
 
 
+def new_id() -> str:
+    """The id of one more request: unique among the processes, and cheap."""
+    return f"{_PROCESS}{next(_COUNT):x}"
+
+
 def visit_of(request: web.BaseRequest) -> Visit:
     """What is known of a request."""
     return request[_VISIT]
@@ -145,7 +149,7 @@ def around(settings: Config, handler: Handler, turnstile: Turnstile, spans: Span
     transfers = turnstile.transfers
 
     async def enter(request: web.BaseRequest) -> web.StreamResponse:
-        kind, request_id = turnstile.kind_of(request.raw_path), f"{_PROCESS}{next(_COUNT):x}"
+        kind, request_id = turnstile.kind_of(request.raw_path), new_id()
         if turnstile.full(kind):
             return kind.answer(request, request_id)
         visit = Visit(request_id, client_address(request, trusted), kind, transfers)
@@ -171,7 +175,7 @@ def around(settings: Config, handler: Handler, turnstile: Turnstile, spans: Span
             event("fault", level="error", path_length=len(request.raw_path), exc_info=error)
             response = render(GatewayError("something went wrong on our side"), visit)
         if not response.prepared:
-            _finish_headers(response, visit)
+            finish_headers(response, visit.id)
             if response.status >= 400 and request.body_exists and not request.content.is_eof():
                 response.force_close()  # an unread upload is not worth draining
         if visit.spent:
@@ -229,9 +233,10 @@ def _gone(request: web.BaseRequest) -> web.StreamResponse:
     return Written(499, keep_alive=False)
 
 
-def _finish_headers(response: web.StreamResponse, visit: Visit) -> None:
+def finish_headers(response: web.StreamResponse, request_id: str) -> None:
+    """What every answer says of itself."""
     response.headers["Server"] = SERVER
-    response.headers["X-Request-Id"] = visit.id
+    response.headers["X-Request-Id"] = request_id
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
 
 

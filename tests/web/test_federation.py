@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -1028,6 +1029,11 @@ async def test_what_is_not_http_is_told_nothing_and_not_repeated(
     answer = await reader.read()
     writer.close()
     assert answer.startswith((b"HTTP/1.0 %d " % status, b"HTTP/1.1 %d " % status))
-    told = [answer.decode(), "".join(capfd.readouterr()), caplog.text]
+    log = "".join(capfd.readouterr())
+    fields, _, body = answer.decode().partition("\r\n\r\n")
+    request = json.loads(body)["request"]
+    assert f"X-Request-Id: {request}" in fields
+    assert re.search(rf"http\.malformed .*request={request}", log)
+    told = [answer.decode(), log, caplog.text]
     for word in ("aiohttp", "Python", "ret-token", "Traceback"):
         assert not any(word in text for text in told)
