@@ -15,6 +15,7 @@ from gateway.errors import Unavailable
 from gateway.store import database
 from gateway.store.place import PostgresAddress
 from gateway.store.postgres import Postgres
+from gateway.store.shares import resource_key
 from gateway.store.sqlite import Sqlite
 from gateway.store.tables import metadata
 
@@ -83,14 +84,14 @@ async def test_what_is_there_is_found_after_the_migration_that_made_search_a_col
 
     def look(connection):
         queries = (
-            "SELECT found_by FROM sent_shares",
+            "SELECT found_by, resource_key FROM sent_shares",
             "SELECT found_by, folder_key FROM received_shares",
             "SELECT found_by FROM contacts",
         )
         return [tuple(connection.execute(text(query)).one()) for query in queries]
 
     assert await opened.read(look) == [
-        ("müll bob@far.example",),
+        ("müll bob@far.example", resource_key(("in", "Müll"))),
         ("trip zoë s@far.example", "trip"),
         ("bobby robert  bob@far.example",),
     ]

@@ -1,8 +1,9 @@
 """Shares that we sent, and Shares that we received."""
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, case, insert, or_, select, update
@@ -58,6 +59,7 @@ class SentShares:
                 must_use_mfa=share.must_use_mfa,
                 share_type=share.share_type,
                 found_by=folded(share.name, share.share_with),
+                resource_key=resource_key(share.resource),
             )
         )
 
@@ -97,7 +99,11 @@ class SentShares:
         if share_with is not None:
             query = query.where(sent_shares.c.share_with == share_with)
         if resource is not None:
-            query = query.where(sent_shares.c.resource == json.dumps(resource))
+            query = query.where(
+                # "" is of a replica that did not know of keys yet
+                sent_shares.c.resource_key.in_((resource_key(resource), "")),
+                sent_shares.c.resource == json.dumps(resource),
+            )
         return [self._share(row) for row in connection.execute(query)]
 
     def part(
@@ -222,6 +228,11 @@ class SentShares:
             share_type=ShareType(row.share_type),
             ended_at=row.ended_at,
         )
+
+
+def resource_key(resource: Sequence[str]) -> str:
+    """What stands for a Resource in an index, whose entries may not be as long as a path."""
+    return sha256(json.dumps(resource).encode()).hexdigest()
 
 
 class ReceivedShares:

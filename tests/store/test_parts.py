@@ -9,6 +9,8 @@ import pytest
 from gateway.model import Authority, Contact, ContactSource, ReceivedState, SentState
 from gateway.store import contacts
 from gateway.store.parts import Turn, cut
+from gateway.store.tables import sent_shares
+from tests.store.plans import plans
 from tests.store.test_shares import RECEIVED, SENT, keep, state
 
 __all__ = ["state"]
@@ -46,6 +48,19 @@ async def test_a_part_has_what_is_asked_for_and_says_how_much_there_is(state):
     shown = await part(table, "nobody")
     assert (list(shown.items), shown.number, shown.last, shown.found) == ([], 1, 1, 0)
     assert shown == replace(cut([], Turn(5, 3)), items=shown.items)
+
+
+async def test_the_shares_of_a_resource_are_found_by_index(state):
+    long = tuple(f"{number}-\U0001f600" * 20 for number in range(90))
+    await keep(state, *(sent(number) for number in range(1000)), sent(1000, resource=long))
+    for resource, found in ((("thing-7",), ["s7"]), (long, ["s1000"]), (("thing",), [])):
+        look = partial(state.sent.all, owner="alice", resource=resource)
+        assert [one.provider_id for one in await state.database.read(look)] == found
+    assert "sent_shares_by_resource" in await plans(state.database, look)
+    of_an_older_replica = sent_shares.update().values(resource_key="")
+    await state.database.write(lambda one: one.execute(of_an_older_replica).rowcount)
+    look = partial(state.sent.all, owner="alice", resource=long)
+    assert [one.provider_id for one in await state.database.read(look)] == ["s1000"]
 
 
 async def test_a_list_of_everything_is_counted_too(state):
