@@ -59,7 +59,7 @@ async def resolve(
     if len(good) < len(addresses):
         told = f"{host} is {listed}; those of private networks are not used"
         return warning("dns", told, "Its operator should publish public addresses only."), good
-    return ok("dns", f"{host} is {listed}"), good
+    return ok("dns", f"{host} leads to {listed}"), good
 
 
 async def connect(host: str, port: int, addresses: list[str]) -> tuple[Finding, Place]:
@@ -135,8 +135,9 @@ async def _disbelieved(place: Place, error: ssl.SSLCertVerificationError) -> Bro
         certificate, _ = await _greet(place, _unchecked())
         until = certificate.not_valid_after_utc.date().isoformat()
         names = ", ".join(_names(certificate)) or "no name"
-        seen = f"; it is for {names}, by {_issuer(certificate)}, until {until}"
-    return Broken("tls", f"the certificate is not believed: {error.verify_message}{seen}", advice)
+        seen = f"it is for {names}, by {_issuer(certificate)}, until {until}"
+    told = "; ".join([error.verify_message, *([seen] if seen else [])])
+    return Broken("tls", f"the certificate is not believed: {told}", advice)
 
 
 def _unchecked() -> ssl.SSLContext:

@@ -18,18 +18,17 @@ def policy(look: Look, others: Others, *, approval: bool) -> Finding:
     """What our policy says of the server, as far as nothing else is known."""
     provider = look.provider
     verdict = others.doorkeeper.judge(provider)
-    told = f"{verdict.outcome.word}: {verdict.reason}"
     if verdict.outcome is Outcome.DENY:
         advice = (
             f"`ocm-gateway policy what-if discover {provider}` shows the rules that were tried."
         )
-        return failed("policy", told, advice)
+        return failed("policy", verdict.reason, advice)
     if approval and others.registry.standing(provider) is not Standing.APPROVED:
         advice = f"`ocm-gateway peers approve {provider}` lets it in (trust.approval)."
         return warning("policy", "it is not approved yet", advice)
     if verdict.outcome is not Outcome.ALLOW:
-        return warning("policy", told, "What comes from it waits to be looked at.")
-    return ok("policy", told)
+        return warning("policy", verdict.reason, "What comes from it waits to be looked at.")
+    return ok("policy", verdict.reason)
 
 
 async def signature(look: Look, others: Others, ours: Ours) -> Finding:
@@ -56,7 +55,8 @@ async def signature(look: Look, others: Others, ours: Ours) -> Finding:
 
 
 def _judged(reply: Reply, ours: Ours) -> Finding:
-    said = f"it answered {reply.status} {_code(reply.body)}".rstrip()
+    code = f"{reply.status} {_code(reply.body)}".rstrip()
+    said = f"it answered {code}"
     if reply.status == 400 and _code(reply.body) == "invalid_grant":
         return ok("signature", "it takes our signature, and says rightly that the code is unknown")
     if reply.status in (400, 401, 403):

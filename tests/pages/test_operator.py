@@ -82,6 +82,8 @@ GERMAN = {
     "held for review": "zurückgehalten",
     "The whole explanation": "Die ganze Erklärung",
     "Test now": "Jetzt prüfen",
+    "is denied by": "ist abgelehnt durch",
+    "signature": "Signatur",
 }
 
 
@@ -108,7 +110,7 @@ async def test_the_operator_clears_up_what_went_wrong(tmp_path, desk, way):
         operator = await olga(desk, north, **WAYS[way])
         origin = f"http://{north.settings.management.listen}"
         await operator.page.goto(origin)
-        await operator.follow(f"{south.ours.authority} is denied by secrets")
+        await operator.follow(f"{south.ours.authority} {said['is denied by']} secrets")
         assert "secrets" in await operator.page.locator("dl").inner_text()
 
         await operator.page.goto(f"{origin}/review")
@@ -131,4 +133,4 @@ async def test_the_operator_clears_up_what_went_wrong(tmp_path, desk, way):
 
         await operator.page.goto(f"{origin}/servers/{south.ours.authority}")
         await operator.press(said["Test now"])
-        await operator.page.get_by_text("signature", exact=True).wait_for(timeout=60_000)
+        await operator.page.get_by_text(said["signature"], exact=True).wait_for(timeout=60_000)

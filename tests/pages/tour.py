@@ -205,7 +205,7 @@ async def _operator(north: Gateway, south: Gateway) -> tuple[tuple[str, str], ..
         created_at=north.clock() - 90_000,
         next_attempt_at=north.clock(),
         attempts=12,
-        last_error="gone.example cannot be reached",
+        last_error="the other server cannot be reached",
         dead=True,
     )
     await north.state.database.write(partial(outbox.add, entry=lost))

@@ -11,6 +11,7 @@ from gateway.web.languages import CATALOGUES, Languages
 from gateway.web.phrases import Phrases
 from tests.web.browser import browser
 from tests.web.errors_said import ALSO, messages
+from tests.web.reasons_said import words
 
 WEB = Path(__file__).parents[2] / "gateway/web"
 METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
@@ -92,15 +93,15 @@ async def test_a_chosen_language_is_remembered(gateway):
         assert "Anmelden" in (await visitor.get("/language?to=xx&next=/login")).text
 
 
-def test_german_has_every_error_that_people_may_read_and_no_other():
+def test_german_has_every_error_finding_and_reason_that_people_may_read_and_no_other():
     with (CATALOGUES / "errors" / "de.po").open("rb") as file:
         catalogue = read_po(file, locale="de", abort_invalid=True)
     translated = {one.id: one.string for one in catalogue if one.id and one.string}
-    said = messages() | ALSO
+    said = messages() | ALSO | words()
     assert sorted(said - translated.keys()) == [], "errors/de.po lacks these"
     assert sorted(translated.keys() - said) == [], "nobody says these"
     for form, text in translated.items():
-        assert form.count("{}") == text.count("{}"), form
+        assert form.count("{}") == text.count("{}") + text.count("{told}"), form
 
 
 @pytest.mark.parametrize(
@@ -116,6 +117,13 @@ def test_german_has_every_error_that_people_may_read_and_no_other():
 def test_an_error_is_known_by_its_form_and_keeps_what_it_names(message, german):
     assert Languages([CATALOGUES]).told("de", message) == german
     assert Languages([CATALOGUES]).told("en", message) == message
+
+
+def test_a_message_in_a_message_is_told_where_the_translation_says_so():
+    phrases = Phrases({"{}: {}": "{}: {told}", "no": "nein", "{} says {}": "{told} sagt {}"})
+    assert phrases.of("no: no") == "no: nein"
+    assert phrases.of("x: no says no") == "x: nein sagt no"
+    assert phrases.of("{told}: {}") == "{told}: {}"
 
 
 def test_of_two_forms_the_one_that_says_more_wins():

@@ -88,7 +88,7 @@ async def test_rules_stand_in_the_order_they_win_with_what_they_decided(gateway)
     _, _, told = await ask(gateway, "GET", "/api/v1/policy/shadow")
     [change] = json.loads(told)["changes"]
     assert change == {"outcome": "allow", "shadow": "deny by default", "times": 2}
-    assert re.search(r"<td>deny by default</td><td[^>]*>2</td>", text)
+    assert re.search(r">deny</span> <code>default</code></td><td[^>]*>2</td>", text)
 
 
 async def test_a_try_says_why_and_leaves_no_trace(gateway):

@@ -77,11 +77,12 @@ def unknown() -> Malformed:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What an operator sent; `gettext` is for what they are told."""
+    """What an operator sent; `gettext` is for what they are told, `told` for a message in it."""
 
     who: str
     fields: Mapping[str, object] = field(repr=False)
     gettext: Callable[[str], str] = field(default=str, repr=False)
+    told: Callable[[str], str] = field(default=str, repr=False)
 
     def expect_sure(self) -> None:
         """Malformed unless it says that somebody is sure."""
@@ -183,7 +184,8 @@ class Frame:
         who = await self._operators.expect(request)
         try:
             async with asyncio.timeout(_READ_SECONDS):
-                form = Form(who, await request.post(), self._gettext(request))
+                told = partial(self._languages.told, self._language(request))
+                form = Form(who, await request.post(), self._gettext(request), told)
         except web.HTTPRequestEntityTooLarge as error:
             raise TooLarge(f"a request may have {MOST_FORM_BYTES} bytes") from error
         except (ValueError, LookupError, AssertionError, TimeoutError) as error:
@@ -263,5 +265,5 @@ class Frame:
             "once": partial(secrets.token_urlsafe, 18),
             "told": partial(self._languages.told, code),
         }
-        made.filters |= shown.filters(code)
+        made.filters |= shown.filters(code) | {"told": made.globals["told"]}
         return made

@@ -58,7 +58,7 @@ def trail(frame: Frame, state: State) -> tuple[OperatorPage, ...]:
             sound = {"entries": found.entries, "first": found.first, "last": found.last}
             return frame.redirect("/audit", said % sound)
         said = form.gettext("The chain does not hold: entry %(number)s %(fault)s.")
-        told = {"number": found.damaged, "fault": found.fault}
+        told = {"number": found.damaged, "fault": form.told(found.fault)}
         return frame.redirect("/audit", said % told, kind="failed")
 
     return (OperatorPage("/audit", get_audit, post_audit),)
@@ -89,7 +89,7 @@ def decisions(frame: Frame, state: State, ledger: Ledger) -> tuple[OperatorPage,
             "/decisions",
             id=decision_id,
             one=found,
-            steps=_steps(found) if found else [],
+            steps=json.loads(found.chain) if found else [],
             whole=json.dumps(decision(found), indent=2, ensure_ascii=False) if found else "",
             entries=entries,
         )
@@ -98,14 +98,3 @@ def decisions(frame: Frame, state: State, ledger: Ledger) -> tuple[OperatorPage,
         OperatorPage("/decisions", get_decisions),
         OperatorPage("/decisions/{id}", get_decision),
     )
-
-
-def _steps(found: Decision) -> list[tuple[str, list[tuple[str, str]]]]:
-    return [
-        (str(step.get("step", "")), [(k, _said(v)) for k, v in step.items() if k != "step"])
-        for step in json.loads(found.chain)
-    ]
-
-
-def _said(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -2,10 +2,22 @@
 
 from aiohttp import web
 
+from gateway.model import Errand
 from gateway.sharing.operating import Operating
 from gateway.sharing.outbox import Outbox
+from gateway.web.languages import N_
 from gateway.web.pages.frame import Frame, OperatorPage, unknown
 from gateway.web.pages.listing import search_in, turn_in
+
+ERRANDS = {
+    Errand.SHARE: N_("A new share"),
+    Errand.SHARE_ACCEPTED: N_("A share was accepted"),
+    Errand.SHARE_DECLINED: N_("A share was declined"),
+    Errand.SHARE_UNSHARED: N_("A share was withdrawn"),
+    Errand.SHARE_CHANGE_PERMISSION: N_("A share has other terms"),
+    Errand.USER_REMOVED: N_("A contact was removed"),
+    Errand.REQUEST: N_("A request to share"),
+}
 
 
 def outbox(frame: Frame, box: Outbox, operating: Operating) -> tuple[OperatorPage, ...]:
@@ -15,7 +27,9 @@ def outbox(frame: Frame, box: Outbox, operating: Operating) -> tuple[OperatorPag
         q = search_in(request.query)
         part = await box.part(turn_in(request.query), q)
         _, dead = await box.depth()
-        return await frame.page(request, "outbox", "/outbox", part=part, q=q, dead=dead)
+        return await frame.page(
+            request, "outbox", "/outbox", part=part, q=q, dead=dead, errands=ERRANDS
+        )
 
     async def post_outbox(request: web.Request) -> web.Response:
         form = await frame.form(request)
@@ -25,7 +39,7 @@ def outbox(frame: Frame, box: Outbox, operating: Operating) -> tuple[OperatorPag
                 if left is not None:
                     said = form.gettext("It failed again: %(reason)s")
                     return frame.redirect(
-                        "/outbox", said % {"reason": left.last_error}, kind="failed"
+                        "/outbox", said % {"reason": form.told(left.last_error)}, kind="failed"
                     )
                 said = form.gettext("Delivered.")
             case "drop":

@@ -27,6 +27,8 @@ _WORDS = ("server", "address", "user", "path", "type", "size", "signed", "at")
 _LISTS = ("group", "protocol", "capability")
 _FLAGS = {"yes": True, "no": False}
 _SWITCHES = ("invited", "mfa", "pinned", "exchanges")
+_OF_WORDS = {"action", "type", "permissions", "signed", "invited", "mfa", "pinned"}
+"""The conditions whose values are words of ours, and no names."""
 
 
 class PolicyPages:
@@ -179,14 +181,14 @@ def _searched(one: RuleSeen) -> str:
     return f"{one.rule.id} {one.rule.comment} {one.rule.public_comment} {names}"
 
 
-def _asked(asks: Mapping[str, Any]) -> list[tuple[str, str, int]]:
-    """(condition, its first values, how many more there are) of a rule."""
+def _asked(asks: Mapping[str, Any]) -> list[tuple[str, list[str], bool, int]]:
+    """(condition, its first values, whether they are words, how many more there are) of a rule."""
     found = []
     for name, value in asks.items():
         values = value if isinstance(value, list) else [value]
         if name in ("after", "before"):
             values = [datetime.fromtimestamp(one, UTC).isoformat() for one in values]
-        found.append((name, ", ".join(map(_word, values[:_MOST_NAMES])), _more(values)))
+        found.append((name, [*map(_word, values[:_MOST_NAMES])], name in _OF_WORDS, _more(values)))
     return found
 
 
