@@ -39,7 +39,7 @@ from gateway.providers.health import Healths
 from gateway.providers.identity import Identity
 from gateway.providers.keys import ProviderKeys
 from gateway.providers.registry import Registry
-from gateway.providers.ring import Names, Ring
+from gateway.providers.ring import Names, Ring, read_keys
 from gateway.rates import Rates
 from gateway.settings import Reading
 from gateway.sharing import ours as ours_
@@ -66,6 +66,7 @@ from gateway.sharing.receiving import Receiving
 from gateway.sharing.recipients import Recipients
 from gateway.sharing.requests import Requests
 from gateway.sharing.reviewing import Reviewing
+from gateway.sharing.rotating import Rotating
 from gateway.sharing.sending import Sending
 from gateway.sharing.storage import Storage
 from gateway.sharing.sweeping import Sweeping
@@ -181,6 +182,7 @@ class Gateway:
     links: Links
     sweeping: Sweeping
     operating: Operating
+    rotating: Rotating
     reviewing: Reviewing
     examiner: Examiner
     trials: Trials
@@ -209,7 +211,8 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         ours = ours_.from_config(settings)
         names = Names(ours.authority, ours.end_point, cavage=settings.signatures.cavage)
         ring = Ring(state.database, state.vault, names, clock)
-        await ring.complete()
+        given = await asyncio.to_thread(read_keys, settings.keys.files)
+        await ring.complete(given)
         spans = telemetry.opened(_telemetry(settings.telemetry))
         healths = Healths(settings.breaker, clock)
         registry = Registry(state.database, settings.trust, healths, clock)
@@ -247,6 +250,8 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
                 settings.policy, keeper, state.database, directories, anywhere, audit, clock
             )
             await live.load()
+            operating = Operating(registry, ring, outbox, audit)
+            await operating.adopt(given, by="keys.files")
             yield _joined(
                 settings,
                 ours,
@@ -259,6 +264,7 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
                 anywhere,
                 way,
                 outbox,
+                operating,
                 rates,
                 stream,
                 spans,
@@ -420,6 +426,7 @@ def _joined(
     anywhere: Guarded,
     way: Way,
     outbox: Outbox,
+    operating: Operating,
     rates: Rates,
     stream: Stream,
     spans: Spans,
@@ -511,7 +518,8 @@ def _joined(
             clock,
             keep_seconds=(settings.sharing.keep_ended_days or 0) * 86_400 or None,
         ),
-        operating=Operating(others.registry, ring, outbox, others.audit),
+        operating=operating,
+        rotating=Rotating(settings.keys, ring, operating, state, clock),
         reviewing=Reviewing(state.database, receiving, sending),
         examiner=examiner,
         trials=Trials(state.database, others.audit, examiner.federation, clock),
@@ -771,6 +779,7 @@ async def running_errands(gateway: Gateway, shift: Shift) -> AsyncIterator[None]
         gateway.directories.work,
         gateway.probing.work,
         gateway.sweeping.work,
+        gateway.rotating.work,
         partial(_sweep, gateway),
         shift.turnstile.watch,
         *gauges.works,

@@ -626,6 +626,25 @@ class Directories(Section):
         return self
 
 
+class Keys(Section):
+    """Our own signing keys: where they come from, and when they are replaced.
+
+    Of each kind (Ed25519 or P-256, and RSA for older servers) the first of `files` signs, and the
+    others are published. Without files the keys are made here, and after `rotate_days` replaced by
+    themselves; a replaced one stays published for `overlap_days`.
+    """
+
+    files: tuple[FilePath, ...] = Field(default=(), max_length=10)
+    rotate_days: int | None = Field(default=None, ge=2, le=3650)
+    overlap_days: int = Field(default=7, ge=1, le=365)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Keys":
+        if self.files and self.rotate_days:
+            raise ValueError("rotate_days is for keys that are made here, not for files")
+        return self
+
+
 class Tokens(Section):
     """Access tokens that we issue."""
 
@@ -789,6 +808,7 @@ class Config(Section):
     login: Login = Login()
     pages: Pages = Pages()
     signatures: Signatures = Signatures()
+    keys: Keys = Keys()
     trust: Trust = Trust()
     breaker: Breaker = Breaker()
     sharing: Sharing = Sharing()

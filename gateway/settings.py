@@ -142,6 +142,7 @@ def files(config: Config) -> tuple[Path, ...]:
     """What is read once, when the gateway opens: a change of one is a change of the settings."""
     found = [config.file] if config.file else []
     found += config.value_files
+    found += config.keys.files
     found += [file for service in config.directories.services for file in service.key_files]
     found += [user.password_file for user in config.users.list if user.password_file]
     found += [one.password_file for one in config.management.operators if one.password_file]

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Self
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -65,6 +66,22 @@ class SigningKey:
         if not isinstance(private, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
             raise Malformed("the key is of a kind that we do not use")
         return cls(_kid(kid), private, algorithm)
+
+    @classmethod
+    def from_pem(cls, kid: str, text: bytes) -> Self:
+        """The key of a PEM file without a passphrase: Ed25519, ECDSA P-256, or RSA of at least
+        2048 bits. Malformed for anything else."""
+        try:
+            private = serialization.load_pem_private_key(text, None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise Malformed("this is no private key in PEM without a passphrase") from error
+        if isinstance(private, ed25519.Ed25519PrivateKey):
+            return cls(_kid(kid), private, ED25519)
+        if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name == "secp256r1":
+            return cls(_kid(kid), private, ECDSA_P256)
+        if isinstance(private, rsa.RSAPrivateKey) and private.key_size >= _RSA_BITS:
+            return cls(_kid(kid), private, RSA_V15_512)
+        raise Malformed("a key is Ed25519, ECDSA P-256, or RSA of at least 2048 bits")
 
     def private_bytes(self) -> bytes:
         """The private half, to be sealed: the seed of Ed25519, else PKCS #8."""

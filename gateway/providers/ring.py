@@ -5,14 +5,15 @@
 
 There are two kinds: one key signs after RFC 9421 and makes the access tokens, and stands in the key
 set; one RSA key signs draft-cavage for older servers, and stands in the discovery document. Of each
-kind one is active. Private parts are sealed in the database; every process holds them in memory and
-takes in what another one changes.
+kind one is active. Private parts are sealed in the database, those from files, too; every process
+holds them in memory and takes in what another one changes.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -28,6 +29,12 @@ from gateway.store.vault import Vault
 
 ALGORITHMS = {"ed25519": ED25519, "es256": ECDSA_P256, "rsa": RSA_V15_512}
 """The operator's names of what a key may be."""
+
+
+UNNAMED = "unnamed"
+"""How a key is called until it is kept."""
+
+_LONGEST_FILE = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,36 +132,112 @@ class Ring:
         for listener in self._listeners:
             listener()
 
-    async def complete(self) -> None:
-        """Make the keys that every server has, where there are none yet."""
+    async def complete(self, given: Sequence[SigningKey] = ()) -> None:
+        """Have the keys that every server has, where there are none yet: the first of its kind
+        that is `given`, or a new one."""
         await self.load()
         wanted = [ED25519] + [RSA_V15_512] * self._names.cavage
         kinds = {one.cavage for one in self.keys if one.state is KeyState.ACTIVE}
         for algorithm in wanted:
-            if (algorithm not in JOSE) not in kinds:
-                await self._make(algorithm, KeyState.ACTIVE)
+            if (cavage := algorithm not in JOSE) not in kinds:
+                mine = next((one for one in given if (one.algorithm not in JOSE) is cavage), None)
+                await self._make(algorithm, KeyState.ACTIVE, made=mine)
         await self.load()
 
-    async def _make(self, algorithm: str, state: KeyState, write: Write | None = None) -> str:
+    async def _make(
+        self,
+        algorithm: str,
+        state: KeyState,
+        write: Write | None = None,
+        made: SigningKey | None = None,
+    ) -> str:
         """Keep a new key; its kid. Where two processes start at once, the first one's counts."""
         # The name is part of what is sealed, so it is given once the key is being kept.
-        made = await asyncio.to_thread(SigningKey.generate, "unnamed", algorithm)
+        if made is None:
+            made = await asyncio.to_thread(SigningKey.generate, UNNAMED, algorithm)
+        private, name = made.private_bytes(), made.algorithm
         now = self._clock()
 
         def keep(connection: Connection) -> str:
-            kept = keys.all_keys(connection, self._vault)
-            mine = [one for one in kept if self._names.ours(one.kid)]
-            kind = [one for one in mine if (one.algorithm in JOSE) is (algorithm in JOSE)]
+            kind = self._kept(connection, cavage=algorithm not in JOSE)
             if state is KeyState.ACTIVE and (
                 there := next((one for one in kind if one.state is KeyState.ACTIVE), None)
             ):
                 return there.kid
-            kid = self._names.kid(algorithm, len(kind) + 1)
-            private = made.private_bytes()
-            keys.add(connection, self._vault, KeptKey(kid, algorithm, private, state, now, now))
+            kid = self._names.kid(name, len(kind) + 1)
+            keys.add(connection, self._vault, KeptKey(kid, name, private, state, now, now))
             return kid
 
         return await (write or self._database.write)(keep)
+
+    def _kept(self, connection: Connection, *, cavage: bool) -> list[KeptKey]:
+        """Our keys of one kind, the newest first."""
+        kept = keys.all_keys(connection, self._vault)
+        mine = (one for one in kept if self._names.ours(one.kid))
+        return [one for one in mine if (one.algorithm not in JOSE) is cavage]
+
+    async def adopt(self, given: Sequence[SigningKey], *, write: Write | None = None) -> list[str]:
+        """Of each kind sign with the first that is given, and publish the others; the kids of those
+        that moved. One that signed before and is not given stays published.
+
+        `write` is handed those kids. Raises Conflict for one that was compromised.
+        """
+        if self._adopted(given):
+            return []
+        now = self._clock()
+
+        def adopt(connection: Connection) -> list[str]:
+            moved: list[str] = []
+            for cavage in (False, True):
+                kind = [one for one in given if (one.algorithm not in JOSE) is cavage]
+                for place, one in enumerate(kind):
+                    state = KeyState.STAGED if place else KeyState.ACTIVE
+                    moved += self._take(connection, one, state, now)
+            return moved
+
+        moved = await (write or self._database.write)(adopt)
+        await self.load()
+        for kid in moved:
+            event("key.adopted", kid=kid)
+        return moved
+
+    def _adopted(self, given: Sequence[SigningKey]) -> bool:
+        """Whether nothing is to do for these."""
+        known = {one.key.private_bytes(): one for one in self.keys}
+        for cavage in (False, True):
+            kind = [one for one in given if (one.algorithm not in JOSE) is cavage]
+            for place, one in enumerate(kind):
+                mine = known.get(one.private_bytes())
+                if mine is None or not mine.state.published:
+                    return False
+                if not place and mine.state is not KeyState.ACTIVE:
+                    return False
+        return True
+
+    def _take(
+        self, connection: Connection, one: SigningKey, state: KeyState, now: int
+    ) -> list[str]:
+        """Bring a key that was given into that state; the kids of those that moved."""
+        kept = self._kept(connection, cavage=one.algorithm not in JOSE)
+        private = one.private_bytes()
+        mine = next((key for key in kept if key.private == private), None)
+        if mine and mine.state is KeyState.COMPROMISED:
+            raise Conflict(f"a file of keys.files has the compromised key {mine.kid}")
+        if mine and (mine.state is state or (state is KeyState.STAGED and mine.state.published)):
+            return []
+        moved = []
+        if state is KeyState.ACTIVE:
+            for key in kept:
+                if key.state is KeyState.ACTIVE:
+                    keys.move(connection, key.kid, KeyState.OVERLAPPING, now)
+                    moved.append(key.kid)
+        kid = mine.kid if mine else self._names.kid(one.algorithm, len(kept) + 1)
+        if mine:
+            keys.move(connection, kid, state, now)
+        else:
+            new = KeptKey(kid, one.algorithm, private, state, now, now)
+            keys.add(connection, self._vault, new)
+        return [*moved, kid]
 
     async def stage(self, name: str, *, write: Write | None = None) -> OwnKey:
         """Make a key and publish it; it signs nothing yet. `name` is one of `ALGORITHMS`.
@@ -178,9 +261,8 @@ class Ring:
         now = self._clock()
 
         def move(connection: Connection) -> None:
-            for one in keys.all_keys(connection, self._vault):
-                same = self._names.ours(one.kid) and (one.algorithm not in JOSE) is chosen.cavage
-                if same and one.state is KeyState.ACTIVE and one.kid != kid:
+            for one in self._kept(connection, cavage=chosen.cavage):
+                if one.state is KeyState.ACTIVE and one.kid != kid:
                     keys.move(connection, one.kid, KeyState.OVERLAPPING, now)
             keys.move(connection, kid, KeyState.ACTIVE, now)
 
@@ -217,3 +299,17 @@ class Ring:
 def _own(kept: KeptKey) -> OwnKey:
     key = SigningKey.load(kept.kid, kept.algorithm, kept.private)
     return OwnKey(key, kept.state, kept.created_at, kept.changed_at)
+
+
+def read_keys(files: Sequence[Path]) -> list[SigningKey]:
+    """The private keys of PEM files. Raises Malformed, naming the file."""
+    found = []
+    for file in files:
+        try:
+            with file.open("rb") as source:
+                found.append(SigningKey.from_pem(UNNAMED, source.read(_LONGEST_FILE)))
+        except OSError as error:
+            raise Malformed(f"the key {file} cannot be read", detail=str(error)) from error
+        except Malformed as error:
+            raise Malformed(f"the key {file} cannot be used: {error.message}") from error
+    return found

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.errors import NotFound
+from gateway.httpsig.signing import SigningKey
 from gateway.model import Authority, Deed, KeyState, OutboxEntry, Provider, Standing
 from gateway.policy.audit import Audit
 from gateway.providers.importing import Change, Entry, thumbprint
@@ -92,6 +93,15 @@ class Operating:
         state = KeyState.COMPROMISED if compromised else KeyState.RETIRED
         write = self._entering(lambda _: self._moved(state, kid, by))
         return await self._ring.retire(kid, compromised=compromised, write=write)
+
+    async def adopt(self, given: Sequence[SigningKey], *, by: str) -> list[str]:
+        """Sign with the first of these keys and publish the others; the kids of those that moved.
+        Raises Conflict."""
+
+        def told(moved: list[str]) -> list[Deed]:
+            return [self._audit.deed("key.adopted", who=by, about=kid) for kid in moved]
+
+        return await self._ring.adopt(given, write=self._entering(told))
 
     async def retry(self, entry_id: str, *, by: str) -> OutboxEntry | None:
         """Try an errand now; what is left of it, None when it is done. Raises NotFound.
