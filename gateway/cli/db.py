@@ -29,7 +29,7 @@ from gateway.policy.audit import Audit
 from gateway.policy.verifying import Verification, verify
 from gateway.store import facts
 from gateway.store.copying import back_up, copy, counts, integrity, open_database
-from gateway.store.database import HEAD, version
+from gateway.store.database import HEAD, Damaged, unavailable, version
 from gateway.store.place import PostgresAddress
 from gateway.store.sqlite import Sqlite
 from gateway.store.vault import Vault, open_vault
@@ -111,7 +111,10 @@ def restore(
             # A backup of an older version is brought to the newest form, but not the file itself.
             draft = Path(folder) / "database"
             await asyncio.to_thread(shutil.copyfile, file, draft)
-            await _migrate(draft)
+            try:
+                await _migrate(draft)
+            except Damaged as error:
+                raise Conflict(f"{file} is not sound", detail=error.detail) from error
             held = await _health(draft, vault)
             if not held.sound:
                 raise Conflict(f"{file} is not sound", detail="; ".join(_lines(held)))
@@ -163,11 +166,15 @@ def _run(
         return asyncio.run(worked())
     except GatewayError as error:
         fail(error, as_json=as_json)
+    except OSError as error:
+        fail(unavailable(error), as_json=as_json)
 
 
 def _place(target: str, password_file: Path | None) -> Place:
     if target.startswith(("postgresql://", "postgres://")):
         return PostgresAddress(target, password_file)
+    if "://" in target:
+        raise Malformed("a target is a file, or begins with postgresql://")
     return Path(target).absolute()
 
 
@@ -207,6 +214,8 @@ async def _health(place: Place, vault: Vault) -> Health:
         if schema == HEAD:
             trail = await verify(database, vault)
         return Health(schema, whole, key, rows, trail)
+    except Damaged as error:
+        return Health(None, error.detail, "unknown", {}, Verification(0, 0, 0))
     finally:
         await database.close()
 

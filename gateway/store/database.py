@@ -9,6 +9,7 @@ for several replicas. Both keep the same promises, so that nobody above has to k
 - A function may be run again when two collided, so it changes nothing but the database.
 """
 
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,8 @@ from gateway.errors import Unavailable
 
 HEAD = "0030"
 """The newest migration. A test holds it to the files in `migrations/versions`."""
+
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
@@ -71,10 +74,17 @@ class Database(ABC):
         """Let go of it."""
 
 
+class Damaged(Unavailable):
+    """What should be the database is not one, or not whole. Time does not mend it."""
+
+
 def unavailable(error: BaseException) -> Unavailable:
     """What a caller is told when the database does not do its work."""
-    detail = " ".join(str(getattr(error, "orig", None) or error or type(error).__name__).split())
-    return Unavailable("the database does not answer", detail=detail, retry_after=5)
+    cause = getattr(error, "orig", None) or error
+    detail = " ".join(str(cause or type(error).__name__).split())
+    broken = getattr(cause, "sqlite_errorcode", None) in _DAMAGE
+    kind = Damaged if broken else Unavailable
+    return kind("the database does not answer", detail=detail, retry_after=5)
 
 
 def upgrade(connection: Connection) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.store import facts
 from gateway.store.changes import Changes, FileChanges
-from gateway.store.database import Database
+from gateway.store.database import Database, unavailable
 from gateway.store.instances import FileInstances, Instances
 from gateway.store.invites import Invites
 from gateway.store.place import PostgresAddress
@@ -38,8 +38,16 @@ class State:
 async def open_state(folder: Path, place: Path | PostgresAddress, key_file: Path) -> State:
     """Open the state, making what is missing: a SQLite file, or tables in PostgreSQL.
 
-    Raises Unavailable when the database or the key file cannot be used, or do not belong together.
+    Raises Unavailable when the folder, the database or the key file cannot be used, or do not
+    belong together.
     """
+    try:
+        return await _open(folder, place, key_file)
+    except OSError as error:
+        raise unavailable(error) from error
+
+
+async def _open(folder: Path, place: Path | PostgresAddress, key_file: Path) -> State:
     _make(folder)
     async with AsyncExitStack() as undo:
         if isinstance(place, PostgresAddress):

@@ -251,6 +251,13 @@ def test_a_storage_that_is_down_may_be_tried_again(tmp_path, storage):
     said(command(*words, code=console.TRY_AGAIN))
 
 
+def test_a_state_that_cannot_be_opened_is_told(command, tmp_path):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "instances").write_text("no folder")
+    error = said(command("share", "list", code=console.TRY_AGAIN))
+    assert "instances" in error["detail"]
+
+
 def test_a_lost_key_may_be_brought_back(command, tmp_path):
     command("keys", "list")
     (tmp_path / "state" / "secret.key").unlink()

@@ -115,6 +115,27 @@ def test_what_is_wrong_with_a_database_is_found(one, tmp_path, storage):
     assert not file_of(empty).exists()
 
 
+@pytest.mark.parametrize("begin", [0, 8192])
+def test_a_file_that_is_damaged_is_found_so(one, begin):
+    """At its head, or further behind."""
+    file = file_of(one)
+    with sqlite3.connect(file) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    content = file.read_bytes()
+    file.write_bytes(content[:begin] + b"\xa5" * 40_000 + content[begin + 40_000 :])
+    found = one.run("db", "check", code=console.REFUSED)
+    assert not found["sound"]
+    assert found["integrity"] != "ok"
+
+
+def test_a_copy_that_cannot_be_written_is_told(one, tmp_path):
+    (tmp_path / "file").write_text("")
+    one.run("db", "copy", "sqlite:///copy", code=console.USAGE)
+    target = tmp_path / "file" / "copy"
+    assert "file" in one.run("db", "copy", str(target), code=console.TRY_AGAIN)["error"]["detail"]
+
+
 def test_a_backup_of_a_running_gateway_is_restored(one, tmp_path, storage):
     file = tmp_path / "backup"
 
@@ -167,7 +188,7 @@ def test_a_backup_that_is_not_sound_is_not_restored(one, tmp_path, storage):
     two = another(tmp_path, storage, one)
     assert "sound" in two.run("db", "restore", str(file), code=console.REFUSED)["error"]["message"]
     file.write_bytes(b"x" * 8192)
-    two.run("db", "restore", str(file), code=console.TRY_AGAIN)
+    assert "sound" in two.run("db", "restore", str(file), code=console.REFUSED)["error"]["message"]
     two.run("db", "restore", str(tmp_path / "none"), code=console.NOT_FOUND)
     assert not file_of(two).exists()
 
