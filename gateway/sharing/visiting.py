@@ -86,9 +86,10 @@ class Visiting:
         self._opened: TTLCache[str, Approach] = TTLCache(_MANY, 86_400)
 
     async def tree(self, user: User) -> list[ReceivedShare]:
-        """The shares that lie in a user's WebDAV tree. No other server is asked."""
+        """The shares that lie in a user's WebDAV tree, without their secrets. No other server is
+        asked."""
         everything = await self._state.database.read(
-            partial(self._state.received.all, recipient=user.name, states=_TAKEN)
+            partial(self._state.received.listed, recipient=user.name, states=_TAKEN)
         )
         return sorted(filter(self._opens, everything), key=lambda share: share.folder)
 

@@ -372,6 +372,13 @@ class ReceivedShares:
             query = query.where(table.hidden.is_(hidden))
         return part_of(connection, query, turn, self._share)
 
+    def listed(
+        self, connection: Connection, recipient: str, states: Collection[ReceivedState]
+    ) -> list[ReceivedShare]:
+        """One recipient's Shares in those states, without their secrets: nothing is unsealed."""
+        query = _received(recipient, states, "")
+        return [_received_share(row, "") for row in connection.execute(query)]
+
     def since(
         self,
         connection: Connection,
@@ -515,34 +522,38 @@ class ReceivedShares:
         return [self._share(row) for row in connection.execute(query)]
 
     def _share(self, row: Row[Any]) -> ReceivedShare:
-        return ReceivedShare(
-            id=row.id,
-            sending_server=Authority(row.sending_server),
-            provider_id=row.provider_id,
-            recipient=row.recipient,
-            owner=row.owner,
-            sender=row.sender,
-            name=row.name,
-            folder=row.folder,
-            resource_type=ResourceType(row.resource_type),
-            uri=row.uri,
-            permissions=_read(row.permissions),
-            must_exchange_token=row.must_exchange_token,
-            shared_secret=self._vault.open(row.sealed_secret, row.id),
-            received_at=row.received_at,
-            expiration_at=row.expiration_at,
-            size=row.size,
-            description=row.description,
-            sender_display_name=row.sender_display_name,
-            owner_display_name=row.owner_display_name,
-            state=ReceivedState(row.state),
-            checked_at=row.checked_at,
-            must_use_mfa=row.must_use_mfa,
-            hidden=row.hidden,
-            group=row.group,
-            misses=row.misses,
-            ended_at=row.ended_at,
-        )
+        return _received_share(row, self._vault.open(row.sealed_secret, row.id))
+
+
+def _received_share(row: Row[Any], secret: str) -> ReceivedShare:
+    return ReceivedShare(
+        id=row.id,
+        sending_server=Authority(row.sending_server),
+        provider_id=row.provider_id,
+        recipient=row.recipient,
+        owner=row.owner,
+        sender=row.sender,
+        name=row.name,
+        folder=row.folder,
+        resource_type=ResourceType(row.resource_type),
+        uri=row.uri,
+        permissions=_read(row.permissions),
+        must_exchange_token=row.must_exchange_token,
+        shared_secret=secret,
+        received_at=row.received_at,
+        expiration_at=row.expiration_at,
+        size=row.size,
+        description=row.description,
+        sender_display_name=row.sender_display_name,
+        owner_display_name=row.owner_display_name,
+        state=ReceivedState(row.state),
+        checked_at=row.checked_at,
+        must_use_mfa=row.must_use_mfa,
+        hidden=row.hidden,
+        group=row.group,
+        misses=row.misses,
+        ended_at=row.ended_at,
+    )
 
 
 def _sent(

@@ -6,15 +6,18 @@ import pytest
 
 from gateway.errors import Unavailable
 from gateway.store.state import open_state
+from gateway.store.tables import received_shares
 from gateway.store.vault import Vault, open_vault
 from tests.peer import Answer
 from tests.sharing.stage import (
+    ALICE,
     browse,
     create_share,
     gateway,
     opened,
     peer,
     receive_share,
+    request,
     storage,
     token_of,
     visit,
@@ -25,6 +28,16 @@ __all__ = ["gateway", "opened", "peer", "storage"]
 
 def mode(path):
     return stat.S_IMODE(path.stat().st_mode)
+
+
+async def test_the_tree_of_shares_is_listed_without_their_secrets(gateway, peer):
+    share = await receive_share(peer, gateway)
+    spoiled = received_shares.update().values(sealed_secret="not sealed by us")
+    await gateway.state.database.write(lambda one: one.execute(spoiled).rowcount)
+    url = f"{gateway.ours.origin}/remote/dav/received/"
+    ask = request("PROPFIND", url, b"", {"Authorization": ALICE, "Depth": "1"})
+    listing = await peer.send(ask)
+    assert (listing.status, share.folder in listing.body.decode()) == (207, True)
 
 
 @pytest.mark.conforms("OCM-14.3-03", "OCM-14.3-04", "OCM-GW-06")
