@@ -234,9 +234,8 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
         told = partial(_enter, audit, ours.authority)
         ledger = Ledger(state.database, clock, told, **dict(settings.policy.decisions))
         rates = Rates(settings, state if _several(settings) else None)
-        keeper = Doorkeeper(
-            sources.from_config(settings.policy), registry, ledger, clock, rates.within
-        )
+        written = sources.from_config(settings.policy, settings.users.groups)
+        keeper = Doorkeeper(written, registry, ledger, clock, rates.within)
         guarded = Guarded(testing, keeper.admit_provider, healths, routes, spans)
         way = _way_to_storage(settings, spans)
         try:
@@ -246,9 +245,7 @@ async def open_gateway(settings: Config, clock: Clock = _now) -> AsyncIterator[G
             )
             directories = Directories(settings.directories, anywhere, state.database, clock)
             await directories.load()
-            live = Live(
-                settings.policy, keeper, state.database, directories, anywhere, audit, clock
-            )
+            live = Live(settings, keeper, state.database, directories, anywhere, audit, clock)
             await live.load()
             operating = Operating(registry, ring, outbox, audit)
             await operating.adopt(given, by="keys.files")

@@ -18,7 +18,7 @@ from contextlib import AsyncExitStack
 
 from gateway import config, logs, metrics, settings
 from gateway.app import answering, attentive, open_gateway, running_errands, shift_of
-from gateway.config import Config, Misconfigured, Policy
+from gateway.config import Config, Misconfigured
 from gateway.errors import GatewayError
 from gateway.logs import event
 from gateway.policy.sources import Mark, marks
@@ -102,7 +102,7 @@ class Serving:
         try:
             written = await asyncio.to_thread(self._load, self._settings)
             for one in (self._parts, *self._relieved.values()):
-                one.follow(written.policy)  # who is denied now need not wait for the rest
+                one.follow(written)  # who is denied now need not wait for the rest
             wanted = settings.kept_until_restart(self._settings, written)
             parts, shift = await self._open(wanted)
         except (GatewayError, OSError, ValueError) as error:
@@ -181,9 +181,9 @@ class _Parts:
         await self.errands.enter_async_context(running_errands(gateway, shift))
         return shift
 
-    def follow(self, policy: Policy) -> None:
-        """Keep to that policy from now on."""
-        self._live.follow(policy)
+    def follow(self, settings: Config) -> None:
+        """Keep to the policy of those settings from now on."""
+        self._live.follow(settings)
 
     async def close(self) -> None:
         await self.errands.aclose()

@@ -10,7 +10,8 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from gateway import config, metrics
+from gateway import metrics
+from gateway.config import Config, Misconfigured
 from gateway.errors import BadSignature, GatewayError, Malformed, ProviderFailed
 from gateway.logs import event
 from gateway.model import Authority
@@ -29,7 +30,7 @@ from gateway.transport import Guarded, server_of
 _LOOK_SECONDS = 0.2
 _FETCH_SECONDS = 20
 LIST = "list"
-_Look = tuple[config.Policy, Mark, tuple[tuple[str, int], ...]]
+_Look = tuple[Config, Mark, tuple[tuple[str, int], ...]]
 
 
 class Live:
@@ -37,7 +38,7 @@ class Live:
 
     def __init__(
         self,
-        settings: config.Policy,
+        settings: Config,
         keeper: Doorkeeper,
         database: Database,
         directories: Directories,
@@ -56,7 +57,7 @@ class Live:
         self._clock = clock
         self._entered = ""
         self._mark = self._seen = self._look()
-        self._written: Written = sources.read(settings)
+        self._written: Written = _read(settings)
         self.running = Running()
         self._bundle_at = 0
         self.trouble: tuple[str, ...] = ()
@@ -68,8 +69,8 @@ class Live:
         except BadPolicy as error:
             self._alarm(error)
 
-    def follow(self, settings: config.Policy) -> None:
-        """Keep to the policy of changed settings, from the next look on."""
+    def follow(self, settings: Config) -> None:
+        """Keep to the policy and the groups of changed settings, from the next look on."""
         self._wanted = settings
         self._seen = self._look()
 
@@ -114,13 +115,14 @@ class Live:
 
     def _look(self) -> _Look:
         wanted = self._wanted
-        files = [*wanted.files, *([wanted.shadow] if wanted.shadow else [])]
+        policy = wanted.policy
+        files = [*policy.files, *([policy.shadow] if policy.shadow else [])]
         return wanted, sources.marks(files), self._directories.marks()
 
     async def _reload(self) -> None:
         wanted = self._wanted
         try:
-            written = await asyncio.to_thread(sources.read, wanted)
+            written = await asyncio.to_thread(_read, wanted)
             await self._adopt(written)
         except BadPolicy as error:
             self._alarm(error)
@@ -175,13 +177,13 @@ class Live:
 
     async def bundle(self) -> KeptBundle | None:
         """What is kept of the bundle that is followed."""
-        if self._settings.bundle.url is None:
+        if self._settings.policy.bundle.url is None:
             return None
-        url = self._settings.bundle.url
+        url = self._settings.policy.bundle.url
         return await self._database.read(partial(policies.find_bundle, url=url))
 
     async def _follow_bundle(self) -> None:
-        settings = self._settings.bundle
+        settings = self._settings.policy.bundle
         if settings.url is None:
             return
         now = self._clock()
@@ -199,14 +201,14 @@ class Live:
 
     async def fetch_bundle(self) -> None:
         """Look for a newer bundle now; what goes wrong is recorded and raises an alarm."""
-        url = self._settings.bundle.url
+        url = self._settings.policy.bundle.url
         if url is None:
             return
         try:
             result = await self._fetch(url)
         except GatewayError as error:
             result = "refused" if isinstance(error, Malformed | BadSignature) else "failed"
-            result = "refused" if isinstance(error, config.Misconfigured) else result
+            result = "refused" if isinstance(error, Misconfigured) else result
             event(f"bundle.{result}", level="error", error=error.explanation)
             await self._database.write(
                 partial(policies.fail_bundle, url=url, error=error.explanation)
@@ -215,7 +217,7 @@ class Live:
         kept = await self.bundle()
         if kept is not None:
             metrics.policy_bundle_time.set(kept.fetched_at)
-            stale_at = kept.fetched_at + self._settings.bundle.stale_hours * 3600
+            stale_at = kept.fetched_at + self._settings.policy.bundle.stale_hours * 3600
             metrics.policy_bundle_stale.set(1 if stale_at < self._clock() else 0)
 
     async def _fetch(self, url: str) -> str:
@@ -270,13 +272,17 @@ class Live:
         return "taken"
 
     def _key(self) -> bundles.Key:
-        file = self._settings.bundle.key_file
+        file = self._settings.policy.bundle.key_file
         if file is None:
             raise Malformed("no key is pinned for the bundle")
         return read_key(file)
 
-    def _alarm(self, error: config.Misconfigured) -> None:
+    def _alarm(self, error: Misconfigured) -> None:
         self.trouble = tuple(error.faults)
         metrics.policy_good.set(0)
         metrics.policy_reloads.labels(result="refused").inc()
         event("policy.refused", level="error", faults=error.faults[:20])
+
+
+def _read(settings: Config) -> Written:
+    return sources.read(settings.policy, settings.users.groups)

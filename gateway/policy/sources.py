@@ -1,4 +1,5 @@
-"""Where the rules come from: the configuration, files beside it, lists in the database, a bundle.
+"""Where the rules come from: the configuration, files beside it, lists in the database, a bundle;
+and the groups that they name from there and from `users.groups`.
 
 They are taken in together or not at all.
 """
@@ -37,10 +38,13 @@ class Written:
     shadow_default: Outcome = Outcome.DENY
 
 
-def read(settings: config.Policy) -> Written:
-    """The rules of a configuration and its files. Raises BadPolicy with all that is wrong."""
+def read(settings: config.Policy, groups: Mapping[str, tuple[str, ...]] = {}) -> Written:
+    """The rules of a configuration and its files, and the groups of its users. Raises BadPolicy
+    with all that is wrong."""
     faults: list[str] = []
     sources = [*_inline(settings, faults), *_of_files(settings.files, faults)]
+    if groups:
+        sources.append(Source("users.groups", Document(groups=dict(groups))))
     default = Outcome[settings.default.upper()]
     shadow, shadow_default = None, default
     if settings.shadow:
@@ -75,9 +79,9 @@ def alone(document: Document, default: Outcome) -> Policy:
     return build(default, [Source("policy", document)])
 
 
-def from_config(settings: config.Policy) -> InForce:
+def from_config(settings: config.Policy, groups: Mapping[str, tuple[str, ...]] = {}) -> InForce:
     """The policy as configured, without lists and bundles. Raises BadPolicy."""
-    return assemble(read(settings))
+    return assemble(read(settings, groups))
 
 
 def marks(paths: Iterable[Path]) -> Mark:

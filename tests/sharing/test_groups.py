@@ -287,3 +287,17 @@ async def test_the_last_member_to_leave_ends_the_share_at_its_server(opened, gat
     for received in await theirs.receiving.inbox():
         await theirs.receiving.decline(received.id)
     await becomes(gateway, share, SentState.DECLINED)
+
+
+@pytest.mark.parametrize("mine", ["users", "policy"])
+async def test_the_rules_of_policy_know_the_groups_of_both(opened, peer, mine):
+    deny = {"who": "everyone", "action": "share-in", "group": "staff", "then": "deny"}
+    groups = {"users": {"groups": {}}, "policy": {"rules": [deny], "groups": {}}}
+    groups[mine]["groups"] = {"staff": ["alice"]}
+    gateway = await opened(**groups)
+
+    async def answer(user):
+        return await peer.post(shares_of(gateway), peer.share(address(gateway, user)))
+
+    assert (await answer("bob")).status == 201
+    assert (await answer("alice")).status == 403
