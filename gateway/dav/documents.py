@@ -28,6 +28,7 @@ Result = tuple[str, tuple[str, ...], str]
 
 UPDATE = "DAV: propertyupdate"
 LOCKINFO = "DAV: lockinfo"
+_SCOPES = (["{DAV:}exclusive"], ["{DAV:}shared"])
 _OWNER = "{DAV:}owner"
 
 
@@ -90,6 +91,9 @@ def lockinfo(body: bytes) -> bytes:
         raise TooLarge("the lock's description is too long")
     _read(body, LOCKINFO)
     root = fromstring(body, forbid_dtd=True)
+    scopes = [each.tag for each in root.findall("{DAV:}lockscope/*")]
+    if scopes not in _SCOPES or root.find("{DAV:}locktype/{DAV:}write") is None:
+        raise Malformed("the body does not say which lock is wanted")
     parts = []
     for part in root:
         held = escape(part.text or "", quote=False) if part.tag == _OWNER else ""

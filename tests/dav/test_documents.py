@@ -68,6 +68,23 @@ def test_bodies_are_bounded():
         documents.lockinfo(b" " * 9000)
 
 
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "",
+        "<lockscope><exclusive/></lockscope>",
+        "<locktype><write/></locktype>",
+        "<lockscope/><locktype><write/></locktype>",
+        "<lockscope><exclusive/><shared/></lockscope><locktype><write/></locktype>",
+        "<lockscope><exclusive/></lockscope><locktype><read/></locktype>",
+    ],
+)
+def test_a_lock_of_no_known_kind_is_refused(inside):
+    """Apache grants one of no kind, which keeps everybody out."""
+    with pytest.raises(Malformed):
+        documents.lockinfo(f'<lockinfo xmlns="DAV:">{inside}</lockinfo>'.encode())
+
+
 def test_a_propertyupdate_names_what_it_changes():
     body = (
         b'<propertyupdate xmlns="DAV:"><set><prop><a xmlns="u"><b/></a></prop></set>'
