@@ -267,6 +267,19 @@ def range_total(value: str, length: int | None) -> tuple[bool, str]:
     return first <= last and fits and (total == "*" or last < int(total)), total
 
 
+def answers(asked: str | None, given: str) -> bool:
+    """Whether a part with that Content-Range is of the one Range that was asked for, if any."""
+    wanted, part = (
+        _ONE_RANGE.fullmatch((asked or "").replace(" ", "")),
+        _CONTENT_RANGE.fullmatch(given),
+    )
+    if wanted is None or part is None:
+        return False
+    if wanted[1] is None:  # the end of the file
+        return part[3] == "*" or int(part[2]) == int(part[3]) - 1
+    return int(part[1]) == int(wanted[1]) and int(part[2]) <= int(wanted[2] or part[2])
+
+
 def depth_of(method: str, headers: CIMultiDictProxy[str]) -> str:
     """`methods.depth` of a request."""
     return methods.depth(method, single(headers, "Depth"))

@@ -42,7 +42,7 @@ async def get(exchange: Exchange) -> DavAnswer:
         return _described(await stat(exchange.send, target), target)
     if _may_be_an_index(reply) and (await stat(exchange.send, target)).collection:
         return await _folder(exchange)
-    return await _content(exchange, reply)
+    return await _content(exchange, reply, sent.get("Range"))
 
 
 async def _folder(exchange: Exchange) -> DavAnswer:
@@ -79,7 +79,7 @@ def _described(found: Stat, target: Target) -> DavAnswer:
     return DavAnswer(200, fields, b"", 0 if found.collection else found.size)
 
 
-async def _content(exchange: Exchange, reply: Reply) -> DavAnswer:
+async def _content(exchange: Exchange, reply: Reply, asked: str | None) -> DavAnswer:
     fields = headers.for_client(reply.headers)
     if reply.status == 304:
         return DavAnswer(304, fields, b"", None)
@@ -90,11 +90,14 @@ async def _content(exchange: Exchange, reply: Reply) -> DavAnswer:
         return await refusal(exchange, reply)
     length = _length(reply)
     if reply.status == 206:
-        possible, total = headers.range_total(reply.headers.get("Content-Range", ""), length)
+        given = reply.headers.get("Content-Range", "")
+        possible, total = headers.range_total(given, length)
         if not possible:
             # XrdHttp answers a range behind the end with 206 and no body.
             known = (("Content-Range", f"bytes */{total}"),)
             return failure(416, "the file does not have that range", headers=known)
+        if not headers.answers(asked, given):
+            raise BackendFailed("the storage sent another part than it was asked for", detail=given)
     fields = (*fields, *headers.ON_CONTENT)
     if exchange.request.method == "HEAD":
         return DavAnswer(reply.status, fields, b"", length)

@@ -71,7 +71,7 @@ class Lane:
         sent = fields.for_storage("GET", request.headers, target)
         visit = visit_of(request)
         async with self._way.request("GET", target.url, headers=sent) as reply:
-            if not _is_content(reply):
+            if not _is_content(reply, sent.get("Range")):
                 return None
             self._latency.observe(visit.seconds)
             stays = request.keep_alive
@@ -114,11 +114,12 @@ class Lane:
             raise ConnectionResetError("the body broke off") from error
 
 
-def _is_content(reply: Reply) -> bool:
-    """A file or one range of it, of known length, and surely no page about a folder."""
+def _is_content(reply: Reply, asked: str | None) -> bool:
+    """A file or the range of it, of known length, and surely no page about a folder."""
     found = reply.headers
+    part = reply.status == 206 and fields.answers(asked, found.get("Content-Range", ""))
     return (
-        (reply.status == 200 or (reply.status == 206 and "Content-Range" in found))
+        (reply.status == 200 or part)
         and reply.length is not None
         and "Content-Encoding" not in found
         and ("ETag" in found or "Last-Modified" in found)

@@ -175,6 +175,29 @@ async def test_a_range_that_cannot_be_is_416(client, broken):
     assert (status, headers["Content-Range"]) == (416, "bytes */11")
 
 
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ({}, "0-4/10"),
+        ({"Range": "bytes=5-9"}, "0-4/10"),
+        ({"Range": "bytes=5-"}, "0-4/10"),
+        ({"Range": "bytes=0-1"}, "0-4/10"),
+        ({"Range": "bytes=-5"}, "0-4/10"),
+        ({"Range": "bytes=0-1,3-4"}, "0-4/10"),
+    ],
+)
+async def test_a_part_that_was_not_asked_for_is_not_handed_on(client, broken, asked, given):
+    broken.says("206 Partial", b"01234", f"Content-Range: bytes {given}")
+    with pytest.raises(BackendFailed):
+        await client.ask("GET", "/a", **asked)
+
+
+@pytest.mark.parametrize("asked", ["bytes=5-9", "bytes=5-", "bytes=-5", "bytes=-9", "bytes=5-20"])
+async def test_a_part_that_was_asked_for_is(client, broken, asked):
+    broken.says("206 Partial", b"56789", "Content-Range: bytes 5-9/10")
+    assert (await client.ask("GET", "/a", Range=asked))[::2] == (206, b"56789")
+
+
 async def test_statuses_that_clients_insist_on_are_made(client, broken):
     broken.says("200 OK", b":-)")
     assert (await client.ask("MKCOL", "/a"))[0] == 201
