@@ -1,6 +1,6 @@
 """`ocm-gateway sweep`: close the shares whose time is over, forget what ended long ago."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ def sweep(
         return await (gateway.sweeping.look() if dry_run else gateway.sweeping.sweep())
 
     found = run(config, work, as_json=as_json)
-    answer = {
+    answer: dict[str, Any] = {
         "dryRun": dry_run,
         "sent": [sent(share) for share in found.sent],
         "received": [received(share) for share in found.received],
@@ -31,6 +31,7 @@ def sweep(
             "sent": list(found.forgotten_sent),
             "received": list(found.forgotten_received),
             "invites": list(found.forgotten_invites),
+            "requests": list(found.forgotten_requests),
         },
         "busy": found.busy,
     }
@@ -38,11 +39,9 @@ def sweep(
     lines += [received_line(share) for share in found.received]
     lines += [f"gone at its server: {received_line(one)}" for one in found.gone]
     lines += [f"given to a new member of its group: {received_line(one)}" for one in found.given]
-    forgotten = (*found.forgotten_sent, *found.forgotten_received, *found.forgotten_invites)
+    forgotten = sum(map(len, answer["forgotten"].values()))
     if forgotten:
-        lines.append(
-            f"{'To forget' if dry_run else 'Forgotten'}: {len(forgotten)} that ended long ago."
-        )
+        lines.append(f"{'To forget' if dry_run else 'Forgotten'}: {forgotten} that ended long ago.")
     if found.busy:
         lines = ["Another process is sweeping just now."]
     show(answer, lambda: lines or ["No share is over."], as_json=as_json)

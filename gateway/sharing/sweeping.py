@@ -7,7 +7,8 @@ one sweeps at a time (`store/leases.py`), in batches, so that no transaction is 
 cannot be closed holds up no other.
 
 After `sharing.keep_ended_days` a share that has ended goes (`store/ended.py`), and with the same
-patience one that its server has not had for as long; invites go as well.
+patience one that its server has not had for as long; invites go as well, and what our users asked
+for.
 """
 
 import asyncio
@@ -46,6 +47,7 @@ class Swept:
     forgotten_sent: tuple[str, ...] = ()
     forgotten_received: tuple[str, ...] = ()
     forgotten_invites: tuple[str, ...] = ()
+    forgotten_requests: tuple[str, ...] = ()
     busy: bool = False
 
 
@@ -101,6 +103,7 @@ class Sweeping:
             await self._old(ended.old_sent),
             await self._old(ended.old_received),
             await self._old(ended.old_invites),
+            await self._old(ended.old_requests),
         )
 
     async def _gone(self) -> tuple[ReceivedShare, ...]:
@@ -134,11 +137,17 @@ class Sweeping:
             await self._forget(ended.forget_sent),
             await self._forget(ended.forget_received),
             await self._forget(ended.forget_invites),
+            await self._forget(ended.forget_requests),
         )
-        forgotten = (swept.forgotten_sent, swept.forgotten_received, swept.forgotten_invites)
+        forgotten = (
+            swept.forgotten_sent,
+            swept.forgotten_received,
+            swept.forgotten_invites,
+            swept.forgotten_requests,
+        )
         if any(forgotten):
-            shares, received_, invites = map(len, forgotten)
-            event("sweep.forgot", sent=shares, received=received_, invites=invites)
+            shares, received_, invites, asked = map(len, forgotten)
+            event("sweep.forgot", sent=shares, received=received_, invites=invites, requests=asked)
         return swept
 
     async def _close(

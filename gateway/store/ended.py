@@ -1,10 +1,11 @@
-"""Shares and invites whose end is long past: when it was, and that they go.
+"""Shares, invites and requests of ours whose end is long past: when it was, and that they go.
 
 A sweep writes down when it found a Share ended (`ended_at`), and takes that back for one that is
 tried again or is there again. What still has an errand to another server stays until that is done
 or given up; so does a Share that bounds what an open request asks for, and one with a group until
 it has ended for every member, so that nobody is given it a second time. With a Share goes what only
-it gives a meaning: its link, who asked by it and who came. The audit trail and the requests stay.
+it gives a meaning: its link, who asked by it and who came. The audit trail stays, and what others
+asked for.
 """
 
 from typing import Any
@@ -21,6 +22,7 @@ from gateway.store.tables import (
     outbox,
     received_shares,
     requests,
+    sent_requests,
     sent_shares,
 )
 
@@ -113,6 +115,29 @@ def forget_invites(connection: Connection, before: int, most: int) -> list[str]:
     gone = old_invites(connection, before, most)
     connection.execute(delete(invites).where(invites.c.id.in_(gone)))
     connection.execute(delete(acceptances).where(acceptances.c.begun_at < before))
+    return gone
+
+
+def old_requests(connection: Connection, before: int, most: int) -> list[str]:
+    """The ids of requests that we sent before that second and that wait for nothing.
+
+    What became of one no message tells, so it is over when it has arrived, or never will.
+    """
+    table = sent_requests.c
+    query = (
+        select(table.id)
+        .where(table.created_at < before, ~_errand(table.id))
+        .order_by(table.created_at)
+        .limit(most)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def forget_requests(connection: Connection, before: int, most: int) -> list[str]:
+    """Forget those; their ids."""
+    gone = old_requests(connection, before, most)
+    connection.execute(delete(outbox).where(outbox.c.share.in_(gone)))
+    connection.execute(delete(sent_requests).where(sent_requests.c.id.in_(gone)))
     return gone
 
 

@@ -220,6 +220,22 @@ async def test_a_share_with_a_group_stays_while_one_member_has_it(opened, peer):
     assert set((await past(gateway, clock, 91)).forgotten_received) == {alice.id, bob.id}
 
 
+async def test_what_was_asked_for_goes_once_it_waits_for_nothing(opened, peer):
+    clock = Clock()
+    gateway = await opened(clock, outbox={"first_retry_seconds": 600, "give_up_hours": 9999})
+    owner, asking = f"einstein@{peer.authority}", "POST /ocm/request-share"
+    peer.on(asking, Answer(201, b"{}"), Answer(404), Answer(503))
+    arrived, refused, waits = [
+        await gateway.asking.send("alice", owner, f"report-{number}") for number in range(3)
+    ]
+    assert (await past(gateway, clock, 89)).forgotten_requests == ()
+    late = await gateway.asking.send("alice", owner, "report-0")
+    found = await past(gateway, clock, 2)
+    assert set(found.forgotten_requests) == {arrived.id, refused.id}
+    assert {one.id for one in await gateway.asking.all("alice")} == {waits.id, late.id}
+    assert await gateway.outbox.about(refused.id) == []
+
+
 async def test_invites_go_when_they_were_over_for_as_long(opened):
     clock = Clock()
     gateway = await opened(clock, invites={"lifetime_days": 10})
