@@ -14,7 +14,6 @@ from gateway.dav.properties import LOCKDISCOVERY
 from gateway.dav.spans import Buffer, Edit, broken, is_empty, splice, tag_end, text_of
 
 ACTIVELOCK = "DAV: activelock"
-OWNER = "DAV: owner"
 HREF = "DAV: href"
 TOKEN = "DAV: locktoken"  # noqa: S105
 ROOT = "DAV: lockroot"

@@ -21,7 +21,6 @@ EXCHANGE_TOKEN = frozenset({"exchange-token", "token-exchange"})  # section 8 sa
 HTTP_SIG = frozenset({"http-sig"})
 # Older texts wrote some capabilities as paths.
 NOTIFICATIONS = frozenset({"notifications", "/notifications"})
-INVITES = frozenset({"invites", "invite-accepted", "/invite-accepted"})
 ENFORCE_MFA = frozenset({"enforce-mfa", "mfa-capable", "/mfa-capable"})
 
 WANTS_SIGNATURES = frozenset({"http-request-signatures", "http-signatures", "must-use-http-sig"})
@@ -117,11 +116,6 @@ class Discovery:
     def takes_notifications(self) -> bool:
         """Has a notifications endpoint."""
         return bool(self.capabilities & NOTIFICATIONS)
-
-    @property
-    def takes_invites(self) -> bool:
-        """Has an invite-accepted endpoint."""
-        return bool(self.capabilities & INVITES)
 
     @property
     def enforces_mfa(self) -> bool:

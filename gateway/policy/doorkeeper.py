@@ -75,7 +75,6 @@ class Doorkeeper:
         self._ledger = ledger
         self._clock = clock
         self._counted = counted
-        self.generation = 0
         self._known: dict[_Key, Verdict] = {}
         self._refused: dict[_Key, tuple[str, int]] = {}
 
@@ -91,7 +90,6 @@ class Doorkeeper:
 
     def forget(self) -> None:
         """Decide everything anew: the rules, or what the operator says of a server, changed."""
-        self.generation += 1
         self._known.clear()
         self._refused.clear()
 

@@ -131,8 +131,7 @@ def test_every_spelling_of_a_criterion_counts(name, spelling):
     ("name", "spelling"),
     [
         ("signs", "http-sig"), ("takes_notifications", "notifications"),
-        ("takes_notifications", "/notifications"), ("takes_invites", "invites"),
-        ("takes_invites", "/invite-accepted"), ("enforces_mfa", "enforce-mfa"),
+        ("takes_notifications", "/notifications"), ("enforces_mfa", "enforce-mfa"),
         ("enforces_mfa", "/mfa-capable"),
     ],
 )  # fmt: skip
