@@ -500,17 +500,7 @@ class Sending:
         """
         if self._asked is None:
             raise Unsupported("requests to reshare are not supported")
-        signature = self._others.identity.examine(message)
-        find = partial(self._state.sent.find, provider_id=notification.provider_id)
-        share = await self._state.database.read(find)
-        if share is None:
-            raise Malformed(
-                "there is no such share", fields=(("providerId", "is not a share of yours"),)
-            )
-        if not await notices.believe(
-            self._others, signature, share.receiving_server, notification, share.shared_secret
-        ):
-            raise Unsigned("neither signed nor with the secret of the share")
+        share = await self._told_of(notification, message)
         if Permission.SHARE not in share.permissions:
             raise Unsupported("the share does not allow resharing")
         await self._asked(share, parse_address(legacy.address(notification.said("shareWith"))))
@@ -536,17 +526,7 @@ class Sending:
         that has the Share is believed. Raises Malformed for an unknown providerId, Refused for
         another server, Unsigned and BadSignature.
         """
-        signature = self._others.identity.examine(message)
-        find = partial(self._state.sent.find, provider_id=notification.provider_id)
-        share = await self._state.database.read(find)
-        if share is None:
-            raise Malformed(
-                "there is no such share", fields=(("providerId", "is not a share of yours"),)
-            )
-        if not await notices.believe(
-            self._others, signature, share.receiving_server, notification, share.shared_secret
-        ):
-            raise Unsigned("neither signed nor with the secret of the share")
+        share = await self._told_of(notification, message)
         accepted = notification.notification_type == NotificationType.SHARE_ACCEPTED
         state = SentState.ACCEPTED if accepted else SentState.DECLINED
         out_of = {
@@ -570,6 +550,21 @@ class Sending:
                 provider_id=share.provider_id,
                 server=share.receiving_server,
             )
+
+    async def _told_of(self, notification: NewNotification, message: Message) -> SentShare:
+        """The Share that a notification is about, proven to be from the server that has it."""
+        signature = self._others.identity.examine(message)
+        find = partial(self._state.sent.find, provider_id=notification.provider_id)
+        share = await self._state.database.read(find)
+        if share is None:
+            raise Malformed(
+                "there is no such share", fields=(("providerId", "is not a share of yours"),)
+            )
+        if not await notices.believe(
+            self._others, signature, share.receiving_server, notification, share.shared_secret
+        ):
+            raise Unsigned("neither signed nor with the secret of the share")
+        return share
 
     async def exchange_token(self, request: TokenRequest, message: Message) -> TokenResponse:
         """Exchange the secret of a Share for an access token (Code Flow, draft 03, 9).
