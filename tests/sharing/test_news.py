@@ -53,6 +53,7 @@ def letters(box):
     return [message_from_bytes(one.content, policy=policy.default) for _, _, one in box.letters]
 
 
+@pytest.mark.conforms("OCM-6.4-02")
 async def test_a_new_share_is_mailed_once_and_says_who_and_what_alone(opened, peer):
     with smtp() as (box, port):
         gateway = await opened(**mailing(port))

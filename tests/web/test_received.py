@@ -1,5 +1,7 @@
 """What one is told of a share before one accepts it: who sent it, and what vouches for them."""
 
+import pytest
+
 from tests.sharing.stage import send_share
 from tests.web.browser import browser
 from tests.web.test_api import ask
@@ -11,6 +13,7 @@ async def strange(alice, at):
     return [STRANGE in (await alice.get(page)).text for page in ("/received", at)]
 
 
+@pytest.mark.conforms("OCM-4.4.1-02")
 async def test_a_strangers_share_says_so_until_they_are_a_contact(gateway, peer):
     body = await send_share(peer, gateway)
     [share] = await gateway.receiving.inbox("alice")
