@@ -651,7 +651,7 @@ def _operator_pages(gateway: Gateway, frame: Frame, reading: Reading) -> tuple[O
     )
 
 
-def _operator_api(gateway: Gateway, operators: Operators) -> Table:
+def _operator_api(gateway: Gateway, operators: Operators, reading: Reading) -> Table:
     """What operators do, for scripts."""
 
     async def somebody(request: web.BaseRequest, operation: Operation) -> User:
@@ -671,6 +671,9 @@ def _operator_api(gateway: Gateway, operators: Operators) -> Table:
             gateway.outbox,
             gateway.reviewing,
             gateway.trials,
+            gateway.directories,
+            gateway.settings,
+            reading,
         ),
     )
     summary = "What operators see and do, as their pages and commands."
@@ -759,7 +762,7 @@ def shift_of(gateway: Gateway, reading: Reading) -> Shift:
         frame,
         {page.path: page for page in _operator_pages(gateway, frame, reading)},
         policy,
-        _operator_api(gateway, operators),
+        _operator_api(gateway, operators, reading),
     )
     turnstile = Turnstile(settings)
     return Shift(_public_handler(gateway, turnstile), desk, turnstile)

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from gateway.cli.console import ConfigOption, JsonOption, operator, run, show
 from gateway.errors import Malformed
 from gateway.providers import importing
 from gateway.providers.importing import Change
+from gateway.web.records import imported
 
 
 def import_(
@@ -38,23 +39,9 @@ def import_(
 
     done = run(config, work, as_json=as_json)
     changed = [one for one in done if one.changes]
-    answer = {
-        "changes": [_described(one) for one in changed],
-        "unchanged": len(done) - len(changed),
-        "applied": not dry_run,
-    }
+    answer = imported(done, applied=not dry_run)
     end = "Nothing was changed: this was a dry run." if dry_run else f"{len(changed)} changed."
     show(answer, lambda: [*map(_line, changed), end], as_json=as_json)
-
-
-def _described(change: Change) -> dict[str, Any]:
-    return {
-        "authority": change.entry.authority,
-        "before": change.before.value if change.before else None,
-        "standing": change.standing.value,
-        "comment": change.comment if change.entry.comment is None else change.entry.comment,
-        "pinned": list(change.new_pins),
-    }
 
 
 def _line(change: Change) -> str:

@@ -3,10 +3,14 @@
 Whoever reaches that listener may look; who acts is an operator (`operators.py`).
 """
 
+from dataclasses import asdict
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field
 
+from gateway import settings
+from gateway.config import Config
 from gateway.model import Standing
 from gateway.ocm.address import authority
 from gateway.policy.explaining import decision
@@ -14,8 +18,11 @@ from gateway.policy.ledger import Ledger
 from gateway.policy.streaming import members
 from gateway.policy.verifying import verify
 from gateway.probes.trials import Trials
+from gateway.providers import importing
+from gateway.providers.directories import Directories
 from gateway.providers.registry import Registry
 from gateway.providers.ring import Ring
+from gateway.settings import Reading
 from gateway.sharing.operating import Operating
 from gateway.sharing.outbox import Outbox
 from gateway.sharing.reviewing import Reviewing
@@ -51,6 +58,14 @@ class Unpin(Taken):
     thumbprint: str = Field(max_length=100)
 
 
+class Import(Taken):
+    """A list of servers as text, in the form `peers import` takes; `apply` false only looks."""
+
+    text: str = Field(max_length=importing.MOST_BYTES)
+    format: Literal["csv", "json"]
+    apply: bool = False
+
+
 class NewKey(Taken):
     """What the key is to be."""
 
@@ -78,10 +93,16 @@ def managing(
     outbox: Outbox,
     reviewing: Reviewing,
     trials: Trials,
+    directories: Directories,
+    config: Config,
+    reading: Reading,
 ) -> tuple[Operation, ...]:
     """What the operator's pages do, but those about policy."""
     return (
         *_servers(registry, ledger, operating, trials),
+        *_import(state, operating),
+        *_directories(directories),
+        *_configuration(config, reading),
         *_review(reviewing),
         *_outbox(outbox, operating),
         *_audit(state, ledger),
@@ -176,6 +197,73 @@ def _servers(
         Operation("POST", f"{at}/pin", "pinServer", "Take no key but that one.", pin, Pin),
         Operation("POST", f"{at}/unpin", "unpinServer", "Pin that key no more.", unpin, Unpin),
         Operation("POST", f"{at}/reset", "resetServer", "Forget what it has proven.", reset),
+    )
+
+
+def _import(state: State, operating: Operating) -> tuple[Operation, ...]:
+    async def take_in(call: Call) -> object:
+        body: Import = call.body
+        entries = importing.read(body.text, f"servers.{body.format}")
+        if body.apply:
+            done = await operating.take_in(entries, by=call.name)
+        else:
+            done = await state.database.read(partial(importing.compare, entries=entries))
+        return records.imported(done, applied=body.apply)
+
+    return (
+        Operation(
+            "POST",
+            "/imported-servers",
+            "importServers",
+            "Add, approve and block the servers of a list, all or none.",
+            take_in,
+            Import,
+            most_bytes=2 * importing.MOST_BYTES,
+        ),
+    )
+
+
+def _directories(directories: Directories) -> tuple[Operation, ...]:
+    async def every(_: Call) -> object:
+        return [records.directory_(one) for one in await directories.states()]
+
+    async def refresh(call: Call) -> object:
+        [state] = await directories.refresh(call.path["id"])
+        return records.directory_(state)
+
+    at = "/directories"
+    return (
+        Operation(
+            "GET",
+            at,
+            "listDirectories",
+            "The Directory Services and their servers.",
+            every,
+            many=True,
+        ),
+        Operation(
+            "POST", f"{at}/{{id}}/refresh", "refreshDirectory", "Fetch its list now.", refresh
+        ),
+    )
+
+
+def _configuration(config: Config, reading: Reading) -> tuple[Operation, ...]:
+    async def show(_: Call) -> object:
+        return {
+            "file": str(config.file) if config.file else None,
+            "settings": [asdict(one) for one in settings.every(config)],
+            "faults": list(reading.faults),
+            "waiting": list(reading.waiting),
+        }
+
+    return (
+        Operation(
+            "GET",
+            "/configuration",
+            "showConfiguration",
+            "Every setting with where it comes from; secrets are hidden.",
+            show,
+        ),
     )
 
 

@@ -1,6 +1,7 @@
 """The records as people and scripts read them. Secrets are not among their fields."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.model import (
@@ -24,6 +25,7 @@ from gateway.policy.lists import Preview
 from gateway.policy.verifying import Verification
 from gateway.probes.trials import Trial
 from gateway.providers.directories import DirectoryState
+from gateway.providers.importing import Change
 from gateway.providers.ring import OwnKey
 from gateway.sharing.contacts import Taken
 from gateway.sharing.recipients import Recipient
@@ -213,6 +215,26 @@ def session(one: Session) -> dict[str, Any]:
 def session_line(one: Session) -> str:
     """A browser that is logged in, in a line."""
     return f"{one.id}  {one.user}  {one.method.value}  {moment(one.seen_at)}  {one.agent}"
+
+
+def imported(done: Sequence[Change], *, applied: bool) -> dict[str, Any]:
+    """What a list of servers changed, or would, as JSON."""
+    changed = [one for one in done if one.changes]
+    return {
+        "changes": [_imported(one) for one in changed],
+        "unchanged": len(done) - len(changed),
+        "applied": applied,
+    }
+
+
+def _imported(change: Change) -> dict[str, Any]:
+    return {
+        "authority": change.entry.authority,
+        "before": change.before.value if change.before else None,
+        "standing": change.standing.value,
+        "comment": change.comment if change.entry.comment is None else change.entry.comment,
+        "pinned": list(change.new_pins),
+    }
 
 
 def directory_(state: DirectoryState) -> dict[str, Any]:

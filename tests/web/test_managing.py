@@ -2,6 +2,7 @@
 whom, and with a clear no."""
 
 import asyncio
+import json
 import time
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from gateway.store.audit import Wanted
 from gateway.store.tables import received_shares
 from tests.pair import eventually
 from tests.peer import Answer
+from tests.servers import PASSWORD
 from tests.sharing.stage import create_share, send_share
 from tests.web.operator_desk import OLGA, WHO, Operator, operator
 
@@ -401,6 +403,47 @@ async def test_nobody_acts_without_a_log_in_or_from_another_site(opened, path, d
     done = [one.what for one in await entries(gateway) if one.outcome == "done"]
     assert set(done) <= {"policy.adopted"}
     assert gateway.others.registry.standing("evil.example") is Standing.KNOWN
+
+
+async def test_servers_are_taken_in_by_the_api_once_it_was_looked_at(opened):
+    gateway = await opened(**OLGA)
+    text = "authority,standing\na.example.org,approved\nb.example.org,blocked\n"
+    async with operator(gateway) as olga:
+        body = {"text": text, "format": "csv"}
+        seen = await olga.api("POST", "/imported-servers", body)
+        assert (olga.status, seen["applied"], len(seen["changes"])) == (200, False, 2)
+        assert await gateway.others.registry.all() == []
+        done = await olga.api("POST", "/imported-servers", body | {"apply": True})
+        assert (done["applied"], done["changes"]) == (True, seen["changes"])
+        assert gateway.others.registry.standing("b.example.org") is Standing.BLOCKED
+        assert [one.who for one in await entries(gateway, what="peer.imported")] == [WHO] * 2
+        await olga.api("POST", "/imported-servers", body | {"text": "nonsense"})
+        assert olga.status == 400
+
+
+async def test_the_api_tells_the_configuration_without_secrets(opened):
+    gateway = await opened(**OLGA)
+    async with operator(gateway) as olga:
+        shown = await olga.api("GET", "/configuration")
+        found = {one["name"]: one for one in shown["settings"]}
+        assert found["policy.default"]["origin"] == shown["file"]
+        assert PASSWORD not in str(shown)
+
+
+async def test_a_directory_is_fetched_by_the_api(opened, peer):
+    listed = {
+        "federation": "Test",
+        "servers": [{"url": "https://a.example.org", "displayName": "A"}],
+    }
+    peer.on("GET /list.json", Answer(200, body=json.dumps(listed).encode()))
+    one = {"name": "one", "url": f"http://{peer.authority}/list.json", "unsigned": True}
+    gateway = await opened(**OLGA, directories={"services": [one]})
+    async with operator(gateway) as olga:
+        state = await olga.api("POST", "/directories/one/refresh")
+        assert (olga.status, state["federation"]) == (200, "Test")
+        assert await olga.api("GET", "/directories") == [state]
+        await olga.api("POST", "/directories/two/refresh")
+        assert olga.status == 404
 
 
 async def test_the_api_describes_itself_and_acts_only_for_an_operator(opened):
