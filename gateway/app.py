@@ -43,6 +43,7 @@ from gateway.providers.ring import Names, Ring, read_keys
 from gateway.rates import Rates
 from gateway.settings import Reading
 from gateway.sharing import ours as ours_
+from gateway.sharing.accepting import Accepting
 from gateway.sharing.access import Access
 from gateway.sharing.accesses import Accesses
 from gateway.sharing.admission import Admission
@@ -187,6 +188,7 @@ class Gateway:
     examiner: Examiner
     trials: Trials
     anywhere: Guarded
+    accepting: Accepting
     messages: Messages
     wayf: Wayf
     directories: Directories
@@ -482,6 +484,7 @@ def _joined(
             every_seconds=settings.dialects.probe_minutes * 60,
         ),
         inviting=inviting,
+        accepting=Accepting(inviting),
         messages=Messages(ours, state, parties, inviting, newsroom, mail, clock, letters),
         wayf=Wayf(
             ours,
@@ -711,7 +714,7 @@ def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
         | sent(pages, gateway.sending, gateway.outbox, gateway.accesses, gateway.links)
         | change(pages, gateway.changing, gateway.sending)
         | contacts(pages, gateway.contacts)
-        | invites(pages, gateway.inviting, gateway.messages)
+        | invites(pages, gateway.inviting, gateway.accepting, gateway.messages)
         | requests(
             pages,
             gateway.requests,
@@ -731,7 +734,7 @@ def _pages(gateway: Gateway, pages: Pages, bodies: Bodies) -> Routes:
         ).routes()
     )
     if ours.accept_dialog:
-        routes |= acceptance(pages, ours, gateway.inviting, gateway.parties, gateway.wayf)
+        routes |= acceptance(pages, ours, gateway.accepting, gateway.parties, gateway.wayf)
     if ours.wayf:
         routes |= WayfPages(pages, ours, gateway.wayf, gateway.inviting, rates).routes()
     if gateway.newsroom.by_mail:
@@ -806,6 +809,7 @@ async def attentive(gateway: Gateway) -> AsyncIterator[None]:
         await gateway.accesses.close()
         await gateway.trials.close()
         await gateway.wayf.close()
+        await gateway.accepting.close()
 
 
 @asynccontextmanager

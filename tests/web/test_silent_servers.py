@@ -8,8 +8,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.sharing import outbox, recipients
+from gateway.ocm.invites import encode_invite
+from gateway.sharing import accepting, outbox, recipients
 from gateway.web.pages import files, wayf
+from tests.pair import eventually
 from tests.peer import Answer
 from tests.sharing.stage import create_share, receive_share, send_share
 from tests.web.browser import browser
@@ -34,6 +36,7 @@ async def silence():
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
     monkeypatch.setattr(outbox, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(accepting, "PATIENCE_SECONDS", 0.3)
     monkeypatch.setattr(recipients, "PATIENCE_SECONDS", 0.3)
     monkeypatch.setattr(files, "LISTING_SECONDS", 0.3)
     monkeypatch.setattr(wayf, "_PATIENCE_SECONDS", 0.3)
@@ -89,3 +92,34 @@ async def test_the_page_of_an_invite_waits_for_no_silent_server(opened):
         assert "is being asked" in shown.text
         shown = await somebody.get(f"/wayf?token={invite.token}&server={silent}")
         assert "does not answer" in shown.text
+
+
+@pytest.mark.parametrize("page", ["invites", "dialog"])
+async def test_whoever_accepts_an_invite_waits_for_no_silent_server(opened, page):
+    gateway = await opened(**SLOW)
+    async with silence() as silent, browser(gateway) as alice:
+        await alice.login()
+        if page == "dialog":
+            path = f"/accept-invite?token=abc&providerDomain={silent}"
+            shown = await alice.submit(path, "/accept-invite", do="accept")
+        else:
+            text = encode_invite("abc", silent)
+            shown = await alice.submit("/invites", "/invites", do="accept", text=text)
+        assert (shown.status, shown.url) == (200, f"{gateway.ours.origin}/contacts")
+        assert f"{silent} has not answered yet" in shown.text
+        assert await gateway.contacts.all() == []
+
+
+async def test_an_invite_is_accepted_once_its_server_answers_at_last(opened, peer):
+    gateway = await opened(**SLOW)
+    einstein = {"userID": "einstein", "email": "", "name": "Albert"}
+    peer.on("POST /ocm/invite-accepted", Answer(body=einstein, seconds=0.8))
+    async with browser(gateway) as alice:
+        await alice.login()
+        path = f"/accept-invite?token=abc&providerDomain={peer.authority}"
+        for _ in range(2):
+            shown = await alice.submit(path, "/accept-invite", do="accept")
+            assert "has not answered yet" in shown.text
+        await eventually(gateway.contacts.all, 5)
+        assert "Albert" in (await alice.get("/contacts")).text
+    assert [one.path for one in peer.seen].count("/ocm/invite-accepted") == 1

@@ -7,16 +7,17 @@ from aiohttp import web
 
 from gateway.errors import GatewayError
 from gateway.ocm.invites import Invite, read_invite
-from gateway.sharing.inviting import Inviting
+from gateway.sharing.accepting import Accepting
 from gateway.sharing.ours import ACCEPT_PATH, Ours
 from gateway.sharing.parties import Parties
 from gateway.sharing.wayf import Wayf
+from gateway.web.pages.invites import accept
 from gateway.web.routes import Routes
 from gateway.web.views import Page, Pages, View
 
 
 def acceptance(
-    pages: Pages, ours: Ours, inviting: Inviting, parties: Parties, wayf: Wayf
+    pages: Pages, ours: Ours, accepting: Accepting, parties: Parties, wayf: Wayf
 ) -> Routes:
     """/accept-invite?token=...&providerDomain=..."""
 
@@ -42,11 +43,9 @@ def acceptance(
             view.say(view.gettext("The invite was declined. Nobody was told."))
             return view.redirect("/")
         try:
-            met = await inviting.accept_invite(view.user.name, invite)
+            return await accept(view, accepting, invite)
         except GatewayError as error:
             view.say(view.told(error), "failed")
             return await dialog(view, invite, error.status)
-        view.say(view.gettext("%(who)s is a contact now.") % {"who": met.shown_as})
-        return view.redirect("/contacts")
 
     return pages.routes(Page(ACCEPT_PATH, "page.acceptance", get=get_dialog, post=post_dialog))

@@ -4,7 +4,8 @@ from aiohttp import web
 
 from gateway.errors import GatewayError, Malformed
 from gateway.model import InviteState
-from gateway.ocm.invites import parse_invite
+from gateway.ocm.invites import Invite, parse_invite
+from gateway.sharing.accepting import Accepting
 from gateway.sharing.inviting import Inviting
 from gateway.sharing.messages import Messages, qr_address
 from gateway.web.languages import N_
@@ -21,7 +22,21 @@ STATES = {
 _PAST = tuple(state for state in InviteState if state is not InviteState.OPEN)
 
 
-def invites(pages: Pages, inviting: Inviting, messages: Messages) -> Routes:
+async def accept(view: View, accepting: Accepting, invite: Invite) -> web.Response:
+    """Accept an invite, and on to the contacts. Raises what `Accepting.accept` does."""
+    met = await accepting.accept(view.user.name, invite)
+    if met:
+        view.say(view.gettext("%(who)s is a contact now.") % {"who": met.shown_as})
+    else:
+        late = view.gettext(
+            "%(server)s has not answered yet and is still asked. Who invites you stands here as"
+            " soon as it has; if nobody does, accept the invite once more."
+        )
+        view.say(late % {"server": invite.provider})
+    return view.redirect("/contacts")
+
+
+def invites(pages: Pages, inviting: Inviting, accepting: Accepting, messages: Messages) -> Routes:
     """/invites: the list; /invites/invite: one of them, as it is passed on."""
 
     async def get_invites(view: View) -> web.StreamResponse:
@@ -68,9 +83,7 @@ def invites(pages: Pages, inviting: Inviting, messages: Messages) -> Routes:
                     view.say(told % {"who": mailed.email})
                     return view.redirect(f"/invites/invite?id={one}")
                 case "accept":
-                    met = await inviting.accept_invite(name, parse_invite(view.field("text")))
-                    view.say(view.gettext("%(who)s is a contact now.") % {"who": met.shown_as})
-                    return view.redirect("/contacts")
+                    return await accept(view, accepting, parse_invite(view.field("text")))
                 case _:
                     raise Malformed("the form does not say what to do")
         except GatewayError as error:
