@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from babel import Locale
 from babel.dates import format_datetime, format_timedelta
 from babel.numbers import format_decimal
 from markupsafe import Markup
 
+_KEPT = 4096
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -40,6 +42,7 @@ def filters(code: str) -> dict[str, Callable[..., str]]:
     `bytes` of a size, `agent` of a User-Agent."""
     locale = Locale.parse(code, sep="-")
 
+    @lru_cache(_KEPT)  # most of a long list is seen again, and this is the dearest part of it
     def when(seconds: int) -> Markup:
         moment = datetime.fromtimestamp(seconds, UTC)
         text = format_datetime(moment, "medium", locale=locale) + " UTC"
