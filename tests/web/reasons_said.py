@@ -15,6 +15,8 @@ HOUSE = Path(__file__).parents[2] / "gateway"
 PROBES = ("network", "server", "trials", "trust", "examiner")
 """What tests a server at an operator's wish; the others speak on the command line alone."""
 FINDERS = {"ok", "warning", "failed", "skipped", "Broken"}
+WRITTEN = ("names", "language", "listing", "sources")
+"""Where rules and lists are read, as somebody wrote them."""
 DEEDS = {"Deed", "deed", "note", "record", "replace"}
 
 WORDS = {
@@ -86,6 +88,7 @@ SAID = {
     "given",
     "ok",
     "failed at {}",
+    "line {}",
     # what a message is put together from
     "it is for {}, by {}, until {}",
     "{}: {}",
@@ -100,7 +103,7 @@ SAID = {
 
 def words() -> set[str]:
     """All of it."""
-    return {str(word) for word in WORDS} | SAID | set(_findings()) | set(_deeds())
+    return {str(word) for word in WORDS} | SAID | set(_findings()) | set(_deeds()) | set(_faults())
 
 
 def _findings() -> Iterator[str]:
@@ -124,6 +127,20 @@ def _deeds() -> Iterator[str]:
                 for keyword in call.keywords:
                     if keyword.arg == "reason":
                         yield from _texts(keyword.value, None, None)
+
+
+def _faults() -> Iterator[str]:
+    """What is wrong with rules and lists."""
+    for name in WRITTEN:
+        for call in ast.walk(ast.parse((HOUSE / f"policy/{name}.py").read_text())):
+            if isinstance(call, ast.Call):
+                match _name(call), call.args:
+                    case ("ValueError", [said]) | ("Fault", [_, _, said]):
+                        yield from _texts(said, None, None)
+                    case "BadPolicy", [ast.List(elts=[said])]:
+                        yield from _texts(said, None, None)
+                    case "append", [said] if ast.unparse(call.func).endswith("faults.append"):
+                        yield from _texts(said, None, None)
 
 
 def _name(call: ast.Call) -> str:

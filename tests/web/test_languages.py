@@ -110,6 +110,14 @@ def test_german_has_every_error_finding_and_reason_that_people_may_read_and_no_o
         ("there is nothing here", "hier ist nichts"),
         ("there is no user {x} here", "einen Benutzer {x} gibt es hier nicht"),
         ("there is no /a {} %s\n", "/a {} %s\n gibt es nicht"),
+        (
+            "rules[0].who: '*' is too wide; write everyone if you mean it",
+            "rules[0].who: '*' ist zu weit; schreiben Sie everyone, wenn Sie das meinen",
+        ),
+        (
+            "x.example is allowed by r (everyone), but only if requests are signed",
+            "x.example ist erlaubt durch r (everyone), aber nur wenn Anfragen signiert sind",
+        ),
         ("nobody has said this before", "nobody has said this before"),
         ("", ""),
     ],
