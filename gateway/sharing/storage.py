@@ -114,6 +114,8 @@ class Storage:
 
 @lru_cache(4096)
 def _home(template: Segments, user: str) -> Segments:
+    if not user:  # else a script with an empty variable shares what is everybody's
+        raise NotFound("there is no such user")
     try:
         check_name(user)
     except Malformed as error:

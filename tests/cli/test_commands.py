@@ -240,6 +240,14 @@ def test_what_cannot_be_shared_exits_with_its_code(tmp_path, storage, words, cod
     assert command("share", "list") == []
 
 
+def test_nobody_has_no_files(command, peer):
+    """The storage's root holds everybody's."""
+    for path in ("/", "/alice/letter.txt"):
+        words = ("share", "create", "-u", "", path, f"einstein@{peer.authority}")
+        said(command(*words, code=console.NOT_FOUND))
+    said(command("invite", "create", "-u", "", code=console.NOT_FOUND))
+
+
 def test_what_is_switched_off_is_refused(command):
     assert said(command("share", "link", "x", code=console.REFUSED))["code"] == "UNSUPPORTED"
 
