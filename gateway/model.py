@@ -4,7 +4,7 @@ The wire has its own types in `ocm/`; a role turns one into the other in one vis
 Times are integer seconds since the epoch and end in `_at`; durations end in `_seconds`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NewType
 
@@ -105,7 +105,8 @@ class SentShare:
     `must_exchange_token` None means that it is settled at delivery, by what the Receiving Server
     can. `form` is the one in which it was announced, "" before; it is not announced in another
     one afterwards. `at_root` says that the Receiving Server comes to the WebDAV root, without the
-    id. `ended_at` is when a sweep found that it had ended.
+    id. `ended_at` is when a sweep found that it had ended. `granted_by` is the id of the Share that
+    it was passed on from, "" for none; it opens `within` that one.
     """
 
     provider_id: str
@@ -128,6 +129,7 @@ class SentShare:
     must_use_mfa: bool = False
     share_type: ShareType = ShareType.USER
     ended_at: int | None = None
+    granted_by: str = ""
 
     @property
     def name(self) -> str:
@@ -137,6 +139,19 @@ class SentShare:
     def opens_at(self, now: int) -> bool:
         """Whether this Share gives access at that second."""
         return self.state.opens and (self.expiration_at is None or now < self.expiration_at)
+
+    def within(self, granting: "SentShare | None") -> "SentShare":
+        """It, but with no more and for no longer than what it was passed on from, as that stands
+        now; one that is gone grants nothing."""
+        if granting is None:
+            return replace(self, state=SentState.EXPIRED)
+        ends = [end for end in (self.expiration_at, granting.expiration_at) if end is not None]
+        return replace(
+            self,
+            state=self.state if granting.state.opens else granting.state,
+            permissions=self.permissions & (granting.permissions - {Permission.SHARE}),
+            expiration_at=min(ends, default=None),
+        )
 
 
 class AccessKind(StrEnum):

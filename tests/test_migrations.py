@@ -131,6 +131,40 @@ async def test_servers_and_errands_of_before_are_found(make):
     await opened.close()
 
 
+async def test_what_was_passed_on_before_names_what_grants_it(make):
+    opened = make()
+    share = (
+        OLD[0].replace("'alice', 'Bob@far.example'", "'alice', '{whom}'").replace("'s1'", "'{id}'")
+    )
+    share = share.replace("'f', 1", "'{id}', 1")
+
+    def fill(connection):
+        config = Config()
+        config.set_main_option("script_location", str(FOLDER))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0024")
+        for name, whom in (
+            ("s1", "b@far.example"),
+            ("s2", "c@else.example"),
+            ("s3", "b@far.example"),
+        ):
+            connection.execute(text(share.format(id=name, whom=whom)))
+            connection.execute(
+                text(
+                    "INSERT INTO requests (id, owner, share_with, provider, resource, about,"
+                    f" created_at, state, share) VALUES ('{name}', 'alice', '{whom}',"
+                    f" 'far.example', '[]', 's1', 1, 'agreed', '{name.replace('s1', '')}')"
+                )
+            )
+
+    await opened.write(fill)
+    await opened.migrate()
+    query = text("SELECT provider_id, granted_by FROM sent_shares ORDER BY provider_id")
+    found = await opened.read(lambda one: [tuple(row) for row in one.execute(query)])
+    assert found == [("s1", ""), ("s2", "s1"), ("s3", "")]
+    await opened.close()
+
+
 async def test_migrating_twice_changes_nothing(make):
     for _ in range(2):
         opened = make()

@@ -126,7 +126,7 @@ class Access:
 
     async def admits(self, share_id: str, *, writes: bool = False) -> bool:
         """Whether a Share that is being read, or `writes` to, may go on being so."""
-        find = partial(self._state.sent.find, provider_id=share_id)
+        find = partial(self._state.sent.opening, provider_id=share_id)
         share = await self._known.get(share_id, find)
         if share is None or not share.opens_at(self._clock()):
             return False
@@ -184,12 +184,12 @@ class Access:
         """The Share that a credential speaks for. A token is no user name."""
         claims = None if basic else self._read(bearer)
         if claims is not None:
-            find = partial(self._state.sent.find, provider_id=claims.provider_id)
+            find = partial(self._state.sent.opening, provider_id=claims.provider_id)
             share = await self._known.get(claims.provider_id, find)
             if share is None:
                 raise NotFound("there is no such share")
             return share
-        by_secret = partial(self._state.sent.find_by_secret, secret=bearer)
+        by_secret = partial(self._state.sent.opening_by_secret, secret=bearer)
         share = await self._state.database.read(by_secret)
         if share is None:
             raise _unauthorized("the token is not valid")

@@ -263,6 +263,8 @@ class Requests:
         share = (await self._passed_on([request])).get(request.id)
         if share is None:
             return offer
+        if not share.opens_at(self._clock()):
+            raise Refused("the share that is passed on has ended")
         bounds = _bounds(share)
         if not offer.permissions <= bounds.permissions:
             raise Refused("that is more than the share that is passed on allows")
@@ -274,6 +276,7 @@ class Requests:
             expiration_at=offer.expiration_at or ends_at,
             must_exchange_token=share.must_exchange_token or None,
             must_use_mfa=share.must_use_mfa,
+            granted_by=share.provider_id,
         )
 
     def _decide(

@@ -73,7 +73,7 @@ class Offer:
     `path` is relative to the user's storage root. `expiration_at` in seconds since the epoch, None
     for never. `must_exchange_token` None asks for the exchange wherever the other side can do it.
     `must_use_mfa` lets it be opened only after a log-in with several factors. `share_type` says
-    whether `share_with` names a user or a group there.
+    whether `share_with` names a user or a group there, `granted_by` the Share that is passed on.
     """
 
     user: str
@@ -85,6 +85,7 @@ class Offer:
     must_use_mfa: bool = False
     description: str = ""
     share_type: ShareType = ShareType.USER
+    granted_by: str = ""
 
 
 class Sending:
@@ -241,6 +242,7 @@ class Sending:
             description=offer.description,
             must_use_mfa=offer.must_use_mfa,
             share_type=offer.share_type,
+            granted_by=offer.granted_by,
         )
         ruling = await self.admit(share)
         limited = replace(
@@ -593,7 +595,7 @@ class Sending:
             raise InvalidClient(error.message, detail=error.detail) from error
         if claimed(signature) not in (None, request.client_id):
             raise InvalidClient("the key is not one of the client")
-        find = partial(self._state.sent.find_by_secret, secret=request.code)
+        find = partial(self._state.sent.opening_by_secret, secret=request.code)
         share = await self._state.database.read(find)
         if share is None or share.receiving_server != request.client_id:
             raise InvalidGrant("the code is not one of yours")
@@ -642,7 +644,7 @@ class Sending:
         MUST)."""
         if not self.takes_unsigned_exchange:
             return None
-        find = partial(self._state.sent.find_by_secret, secret=request.code)
+        find = partial(self._state.sent.opening_by_secret, secret=request.code)
         share = await self._state.database.read(find)
         if share is None or not share.opens_at(self._clock()):
             return None

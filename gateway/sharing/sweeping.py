@@ -92,6 +92,9 @@ class Sweeping:
         sent = await self._state.database.read(
             partial(self._state.sent.expired, now=now, most=_AT_ONCE)
         )
+        sent += await self._state.database.read(
+            partial(self._state.sent.ungranted, now=now, most=_AT_ONCE)
+        )
         received = await self._state.database.read(
             partial(self._state.received.expired, now=now, most=_AT_ONCE)
         )
@@ -126,6 +129,7 @@ class Sweeping:
 
     async def _sweep(self) -> Swept:
         sent = await self._close(self._state.sent.expired, self._sending.expire)
+        sent += await self._close(self._state.sent.ungranted, self._sending.expire)
         received = await self._close(self._state.received.expired, self._receiving.expire)
         given = await self._membership.catch_up()
         await self._state.database.write(partial(ended.mark, now=self._clock()))

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, inspect, text
 
 from gateway.errors import Unavailable
 
-HEAD = "0030"
+HEAD = "0031"
 """The newest migration. A test holds it to the files in `migrations/versions`."""
 
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

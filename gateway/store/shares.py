@@ -6,7 +6,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, case, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, case, exists, insert, or_, select, update
 
 from gateway.errors import NotFound
 from gateway.model import (
@@ -60,6 +60,7 @@ class SentShares:
                 share_type=share.share_type,
                 found_by=folded(share.name, share.share_with),
                 resource_key=resource_key(share.resource),
+                granted_by=share.granted_by,
             )
         )
 
@@ -76,12 +77,45 @@ class SentShares:
             raise NotFound("there is no such share")
         return share
 
-    def find_by_secret(self, connection: Connection, secret: str) -> SentShare | None:
-        """The Share whose secret that is, if there is one."""
+    def opening(self, connection: Connection, provider_id: str) -> SentShare | None:
+        """The Share of that id as it opens now: within those that it was passed on from."""
+        share = self.find(connection, provider_id)
+        return self._granted(connection, share) if share else None
+
+    def opening_by_secret(self, connection: Connection, secret: str) -> SentShare | None:
+        """The same for the Share whose secret that is."""
         fingerprint = self._vault.fingerprint(secret)
         query = select(sent_shares).where(sent_shares.c.secret_fingerprint == fingerprint)
         row = connection.execute(query).one_or_none()
-        return self._share(row) if row else None
+        return self._granted(connection, self._share(row)) if row else None
+
+    def _granted(self, connection: Connection, share: SentShare) -> SentShare:
+        above = share.granted_by
+        while above:  # each was made after the one that grants it
+            granting = self.find(connection, above)
+            share = share.within(granting)
+            above = granting.granted_by if granting else ""
+        return share
+
+    def ungranted(
+        self, connection: Connection, now: int, *, most: int, but_not: frozenset[str] = frozenset()
+    ) -> list[SentShare]:
+        """The Shares that were passed on from one that has ended at that second, and still stand
+        as if they were not over; at most so many, without those in `but_not`."""
+        lasting = [state for state in SentState if state.lasts]
+        table, granting = sent_shares.c, sent_shares.alias("granting").c
+        granted = exists().where(
+            granting.provider_id == table.granted_by,
+            granting.state.in_(lasting),
+            or_(granting.expiration_at.is_(None), granting.expiration_at > now),
+        )
+        query = (
+            select(sent_shares)
+            .where(table.granted_by > "", table.state.in_(lasting), ~granted)
+            .where(table.provider_id.not_in(but_not))
+            .limit(most)
+        )
+        return [self._share(row) for row in connection.execute(query)]
 
     def all(
         self,
@@ -227,6 +261,7 @@ class SentShares:
             must_use_mfa=row.must_use_mfa,
             share_type=ShareType(row.share_type),
             ended_at=row.ended_at,
+            granted_by=row.granted_by,
         )
 
 

@@ -65,6 +65,8 @@ sent_shares = Table(
     Column("ended_at", Integer),
     Column("found_by", Text, nullable=False, server_default=""),
     Column("resource_key", String, nullable=False, server_default=""),
+    Column("granted_by", String, nullable=False, server_default=""),
+    Index("sent_shares_by_grant", "granted_by"),
     Index("sent_shares_by_resource", "owner", "resource_key"),
     Index("sent_shares_by_owner", "owner", "created_at", "state"),
     Index("sent_shares_by_end", "ended_at"),

@@ -8,13 +8,22 @@ import pytest
 
 from gateway.errors import Conflict, Malformed, NotFound, Refused
 from gateway.model import Permission, ReceivedState, SentState
+from gateway.ocm.address import parse_address
 from gateway.sharing.changing import Change
 from gateway.sharing.sending import Offer
 from gateway.store import audit
 from gateway.store.audit import Wanted
+from gateway.store.tables import sent_shares
 from tests.pair import eventually
 from tests.peer import Answer
-from tests.sharing.stage import Clock, create_share, receive_share, token_of, visit
+from tests.sharing.stage import (
+    Clock,
+    create_share,
+    notifications_of,
+    receive_share,
+    token_of,
+    visit,
+)
 from tests.sharing.test_dialects import old_nextcloud, speaks
 
 NOTICES = "POST /ocm/notifications"
@@ -374,3 +383,86 @@ async def test_a_doubt_that_comes_during_a_look_is_not_lost(gateway, peer):
     )
     await write(seen)
     assert (await gateway.receiving.by_id(share.id)).checked_at != 7
+
+
+# What was passed on
+
+
+async def passed_on(gateway, peer, other, **terms):
+    """A share that may be passed on, and what its owner gave to somebody else by that."""
+    granting = await given(gateway, peer, permissions=WRITE | {Permission.SHARE})
+    asked = {
+        "notificationType": "REQUEST_RESHARE",
+        "providerId": granting.provider_id,
+        "resourceType": "folder",
+        "notification": {
+            "shareWith": f"galileo@{other.authority}",
+            "senderId": f"einstein@{peer.authority}",
+        },
+    }
+    assert (await peer.post(notifications_of(gateway), asked)).status == 201
+    [request] = await gateway.requests.all()
+    agreed = await gateway.requests.agree(request.id, **{"permissions": WRITE} | terms)
+    return granting, await arrived(gateway, await gateway.sending.by_id(agreed.share))
+
+
+async def test_what_was_passed_on_gives_no_more_than_what_grants_it_now(gateway, peer, other):
+    granting, share = await passed_on(gateway, peer, other)
+    token = await token_of(gateway, other, share)
+    assert await put(gateway, other, share, token) == 201
+    await gateway.changing.change(granting.provider_id, Change(READ))
+    assert await put(gateway, other, share, token) == 403
+    assert (await visit(gateway, other, share.provider_id, token)).status == 207
+    await gateway.changing.change(granting.provider_id, Change(WRITE))
+    assert await put(gateway, other, share, token) in (201, 204)
+
+
+async def test_what_was_passed_on_lasts_no_longer_than_what_grants_it_now(opened, peer, other):
+    clock = Clock()
+    gateway = await opened(clock)
+    granting, share = await passed_on(gateway, peer, other, expiration_at=clock.now + 30 * DAY)
+    token = await token_of(gateway, other, share)
+    await gateway.changing.change(granting.provider_id, Change(expiration_at=clock.now + 60))
+    assert (await visit(gateway, other, share.provider_id, token)).status == 207
+    reply = await other.exchange(gateway.ours.token_end_point, share.shared_secret)
+    assert reply.json()["expires_in"] <= 60
+    clock.now += 60
+    assert (await visit(gateway, other, share.provider_id, token)).status in (401, 404)
+    reply = await other.exchange(gateway.ours.token_end_point, share.shared_secret)
+    assert reply.status == 400
+    ended = {one.provider_id for one in (await gateway.sweeping.sweep()).sent}
+    assert ended == {granting.provider_id, share.provider_id}
+
+
+async def test_what_was_passed_on_ends_with_what_grants_it_and_is_told(opened, peer, other):
+    clock = Clock()
+    gateway = await opened(clock, sharing={"keep_ended_days": 1})
+    granting, share = await passed_on(gateway, peer, other)
+    token = await token_of(gateway, other, share)
+    await gateway.sending.revoke(granting.provider_id)
+    assert (await visit(gateway, other, share.provider_id, token)).status == 404
+    assert [one.provider_id for one in (await gateway.sweeping.look()).sent] == [share.provider_id]
+    assert [one.provider_id for one in (await gateway.sweeping.sweep()).sent] == [share.provider_id]
+    assert (await gateway.sending.by_id(share.provider_id)).state is SentState.EXPIRED
+    await eventually(lambda: asyncio.sleep(0, other.requests(NOTICES)))
+    assert other.requests(NOTICES)[0].json()["notificationType"] == "SHARE_UNSHARED"
+
+
+async def test_what_was_passed_on_does_not_open_where_nobody_knows_what_granted_it(
+    gateway, peer, other
+):
+    granting, share = await passed_on(gateway, peer, other)
+    token = await token_of(gateway, other, share)
+    gone = sent_shares.delete().where(sent_shares.c.provider_id == granting.provider_id)
+    await gateway.state.database.write(lambda one: one.execute(gone).rowcount)
+    assert (await visit(gateway, other, share.provider_id, token)).status == 404
+
+
+async def test_what_has_ended_is_not_passed_on(gateway, peer, other):
+    granting, _ = await passed_on(gateway, peer, other)
+    again = await gateway.sending.by_id(granting.provider_id)
+    await gateway.requests._reshare_asked(again, parse_address(f"kepler@{other.authority}"))
+    await gateway.sending.revoke(granting.provider_id)
+    [request] = [one for one in await gateway.requests.all() if not one.share]
+    with pytest.raises(Refused, match="has ended"):
+        await gateway.requests.agree(request.id)

@@ -84,7 +84,9 @@ async def test_a_received_share_comes_back_as_it_went_in(state):
 async def test_a_sent_share_is_found_by_its_secret_to_the_letter(state):
     await keep(state, SENT)
     for secret, found in (("a secret", SENT), ("A secret", None), ("", None)):
-        assert await state.database.read(partial(state.sent.find_by_secret, secret=secret)) == found
+        assert (
+            await state.database.read(partial(state.sent.opening_by_secret, secret=secret)) == found
+        )
 
 
 async def test_what_is_not_there_is_not_found(state):
