@@ -3,13 +3,14 @@
 import re
 import signal
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from tests import servers
-from tests.pair import running
+from tests.pair import Process, running
 
 
 def fetch(url: str) -> str:
@@ -79,3 +80,48 @@ def test_a_worker_that_dies_is_replaced_and_sigterm_ends_all(tmp_path):
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0
         assert not any(Path(f"/proc/{pid}").exists() for pid in left)
+
+
+def test_a_gateway_that_follows_another_on_its_port_drops_no_request(tmp_path):
+    """The restart of docs/upgrading.md: the new one is started beside the old one."""
+    with (
+        servers.wsgidav(tmp_path) as storage,
+        running(tmp_path / "a", storage.url, public_workers=2) as old,
+    ):
+        new = Process(old.file)
+        ended = threading.Event()
+        statuses: list[object] = []
+
+        def ask() -> None:
+            while not ended.is_set():
+                try:
+                    statuses.append(status(urllib.request.Request(f"{old.origin}/.well-known/ocm")))
+                except OSError as error:
+                    statuses.append(error)
+
+        asking = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in asking:
+            thread.start()
+        try:
+            follow(new)
+            before = len(statuses)
+            old.stop()
+            after = len(statuses)
+            fetch(f"{new.origin}/.well-known/ocm")
+        finally:
+            ended.set()
+            for thread in asking:
+                thread.join()
+            new.stop()
+    assert after > before
+    assert set(statuses) == {200}
+
+
+def follow(new: Process) -> None:
+    """Start a gateway beside the one that answers, and wait until both of its workers listen."""
+    before = new.log.read_text().count("listening")
+    new.start()
+    deadline = time.monotonic() + 30
+    while new.log.read_text().count("listening") < before + 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

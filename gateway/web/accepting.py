@@ -18,6 +18,8 @@ from gateway.logs import event
 
 _AT_ONCE = 128
 _PAUSE_SECONDS = 1
+_GRACE_SECONDS = 1
+"""How long who has just connected may take to ask; who is idle after it is let go."""
 
 
 class OpenSite(web.TCPSite):
@@ -36,10 +38,14 @@ class OpenSite(web.TCPSite):
         ]
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Listen no more. Who is connected by then is answered: with another worker on the port,
+        or another gateway that was started to follow this one, nobody is turned away."""
+        await super().stop()  # the doors still hold the sockets
+        await asyncio.sleep(0)
         for door in self._doors:
-            door.close()
-        await super().stop()
+            await door.close()
+        if self._reuse_port:
+            await asyncio.sleep(_GRACE_SECONDS)
 
 
 class _Door:
@@ -54,11 +60,16 @@ class _Door:
         listening.setblocking(False)
         self._look()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         if self._pause:
             self._pause.cancel()
         self._loop.remove_reader(self._listening.fileno())
+        self._take()
+        self._loop.remove_reader(self._listening.fileno())
+        if self._pause:
+            self._pause.cancel()
         self._listening.close()
+        await asyncio.gather(*self._tasks)
 
     def _look(self) -> None:
         self._loop.add_reader(self._listening.fileno(), self._take)
