@@ -5,6 +5,7 @@ import json
 import resource
 import sqlite3
 import time
+from functools import partial
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -13,7 +14,7 @@ from sqlalchemy import text
 
 from gateway.model import Permission, SentState
 from gateway.sharing import outbox as outbox_module
-from gateway.store import sqlite
+from gateway.store import facts, sqlite
 from tests.pair import eventually
 from tests.peer import Answer
 from tests.relay import relay_to
@@ -219,6 +220,10 @@ async def test_a_full_database_is_503_and_nothing_is_kept(opened, peer):
 
         return gateway.state.database.read(work)
 
+    def little():
+        return gateway.state.database.write(partial(facts.put, name="little", value="."))
+
+    await little()
     await pages(True)
     statuses = []
     while 503 not in statuses:
@@ -227,6 +232,7 @@ async def test_a_full_database_is_503_and_nothing_is_kept(opened, peer):
         assert len(statuses) < 100
     assert set(statuses) <= {201, 503}
     assert len(await gateway.receiving.inbox()) == 1 + statuses.count(201)
+    await little()
     assert (await ready(gateway))[0] == 503
     await pages(False)
     assert (await ready(gateway))[0] == 200

@@ -40,8 +40,9 @@ class Database(ABC):
     """The open database. Close it when done.
 
     `read` and `write` raise Unavailable when the database is locked, full or gone, and pass the
-    errors of the work itself through after rolling back. `failing`: the last write was Unavailable,
-    so that it is worth finding out whether the next one will be.
+    errors of the work itself through after rolling back. `failing`: a write was Unavailable. That
+    smaller ones go through again says little of a disk that is full: `facts.try_out` has to, and
+    whoever saw it sets this back.
     """
 
     failing = False

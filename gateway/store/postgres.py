@@ -71,13 +71,10 @@ class Postgres(Database):
         """
         around = (f"NOTIFY {CHANNEL}",) if on_disk else ("SET LOCAL synchronous_commit = off",)
         try:
-            writing = self._persist(self._writing, work, around, self._written)
-            result = await self._shielded(writing)
+            return await self._shielded(self._persist(self._writing, work, around, self._written))
         except Unavailable:
             self.failing = True
             raise
-        self.failing = False
-        return result
 
     async def migrate(self) -> None:
         """Bring the tables to the newest form, one replica at a time; quick when they are."""

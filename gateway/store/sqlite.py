@@ -54,11 +54,10 @@ class Sqlite(Database):
             result: Result = await self._run(
                 self._transact, "BEGIN IMMEDIATE", work, self._written, level
             )
+            return result
         except Unavailable:
             self.failing = True
             raise
-        self.failing = False
-        return result
 
     async def migrate(self) -> None:
         """Bring the tables to the newest form; quick when they are."""

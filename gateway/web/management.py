@@ -15,6 +15,7 @@ from gateway.metrics import exposition
 from gateway.policy.explaining import decision
 from gateway.settings import Reading
 from gateway.store import facts, outbox
+from gateway.store.database import Database
 from gateway.web.front import Desk, Front
 from gateway.web.middleware import headers_of, json_of
 from gateway.web.pages import policy
@@ -85,7 +86,7 @@ def management_app(front: Front, reading: Reading) -> web.Application:
         held = front.shift.desk.state.database
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                await (held.write(facts.try_out) if held.failing else held.read(outbox.depth))
+                await _try(held)
         except TimeoutError:
             return "the database does not answer in time"
         except GatewayError as error:
@@ -150,3 +151,12 @@ def _shown(
         return await desk.frame.answer(request, partial(do, part(desk)))
 
     return show
+
+
+async def _try(database: Database) -> None:
+    """Read, or write when that failed before. Raises Unavailable."""
+    if database.failing:
+        await database.write(facts.try_out)
+        database.failing = False
+    else:
+        await database.read(outbox.depth)
