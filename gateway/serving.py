@@ -98,12 +98,13 @@ class Serving:
 
     async def reload(self) -> None:
         """Take up what is written now, all of it or nothing."""
-        self._mark = await asyncio.to_thread(_look, self._settings)
+        unread = self._mark = await asyncio.to_thread(_look, self._settings)
         try:
             written = await asyncio.to_thread(self._load, self._settings)
+            wanted = settings.kept_until_restart(self._settings, written)
+            mark = _as_read(unread, await asyncio.to_thread(_look, wanted))
             for one in (self._parts, *self._relieved.values()):
                 one.follow(written)  # who is denied now need not wait for the rest
-            wanted = settings.kept_until_restart(self._settings, written)
             parts, shift = await self._open(wanted)
         except (GatewayError, OSError, ValueError) as error:
             self._refuse(error)
@@ -111,7 +112,7 @@ class Serving:
         changes = settings.changed(self._settings, written)
         logs.configure(wanted.log.level, wanted.log.format)
         before, self._settings = self._settings, wanted
-        self._mark = await asyncio.to_thread(_look, wanted)
+        self._mark = mark
         await self._hand_over(parts, shift)
         self._tell(changes)
         if config.warnings(wanted) != config.warnings(before):
@@ -202,6 +203,12 @@ async def _finish(parts: _Parts, shift: Shift) -> None:
 
 def _look(wanted: Config) -> Mark:
     return marks(settings.files(wanted))
+
+
+def _as_read(unread: Mark, now: Mark) -> Mark:
+    """The files of now, as they were before they were read: what changed since is yet to be."""
+    known = {one[0]: one for one in unread}
+    return tuple(known.get(one[0], one) for one in now)
 
 
 def _warn(wanted: Config) -> None:

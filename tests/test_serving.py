@@ -215,6 +215,22 @@ async def test_a_config_map_that_is_swapped_is_noticed(tmp_path, storage):
     structlog.reset_defaults()
 
 
+async def test_what_changes_while_a_change_is_taken_up_is_taken_up_next(stage):
+    read = stage.serving._load
+
+    def overtaken(now):
+        taken = read(now)
+        if taken.public.provider == "first":
+            stage.change(public={"provider": "second"})
+        return taken
+
+    stage.serving._load = overtaken
+    watch = asyncio.create_task(stage.serving.watch(asyncio.Event()))
+    stage.change(public={"provider": "first"})
+    await eventually(lambda: stage.serving._settings.public.provider == "second")
+    watch.cancel()
+
+
 async def test_a_changed_policy_holds_for_what_runs_as_well(stage):
     started, go_on = asyncio.Event(), asyncio.Event()
 
@@ -235,7 +251,7 @@ async def test_a_changed_policy_holds_for_what_runs_as_well(stage):
 
     for host in ("bad.example.org", "worse.example.org"):  # once relieved, it still listens
         stage.change(policy={"deny": [host]})
-        await eventually(lambda host=host: denied(host), 2)
+        await eventually(lambda host=host: denied(host))
     assert allows(first, "bad.example.org")
     stage.change(policy={"deny": ["bad.example.org"], "rules": [{"who": [], "then": "allow"}]})
     await eventually(lambda: stage.serving.reading.faults)

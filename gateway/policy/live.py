@@ -6,6 +6,7 @@ that cannot be used leave the old ones in force and raise an alarm.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from sqlalchemy import Connection
@@ -49,6 +50,7 @@ class Live:
         """`anywhere` admits every host: a bundle may come from one that we do not federate with."""
         self._settings = settings
         self._wanted = settings
+        self._told = asyncio.Event()
         self._keeper = keeper
         self._database = database
         self._directories = directories
@@ -70,9 +72,10 @@ class Live:
             self._alarm(error)
 
     def follow(self, settings: Config) -> None:
-        """Keep to the policy and the groups of changed settings, from the next look on."""
+        """Keep to the policy and the groups of changed settings, as soon as they are read."""
         self._wanted = settings
         self._seen = self._look()
+        self._told.set()
 
     async def review(self) -> None:
         """The operator's decisions about servers changed: ask everything anew."""
@@ -83,7 +86,9 @@ class Live:
         """Look for what has changed, until cancelled."""
         metrics.policy_good.set(0 if self.trouble else 1)
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), _LOOK_SECONDS)
+            self._told.clear()
             try:
                 await self._turn()
             except GatewayError as error:
