@@ -397,7 +397,7 @@ def test_shares_that_are_over_are_swept_after_a_look(command, peer, tmp_path):
         "gone": [],
         "given": [],
         "busy": False,
-        "forgotten": nothing | {"invites": []},
+        "forgotten": nothing | {"invites": [], "requests": []},
     }
     assert command("sweep") == again | nothing
 
