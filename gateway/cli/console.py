@@ -52,6 +52,22 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 
 
+def _somebody(user: str | None) -> str | None:
+    """A script whose variable is empty means nobody, and never everybody."""
+    if user == "":
+        raise typer.BadParameter("name the user")
+    return user
+
+
+UserOption = Annotated[
+    str, typer.Option("--user", "-u", help="The local user.", callback=_somebody)
+]
+OwnerOption = Annotated[
+    str | None,
+    typer.Option("--user", "-u", help="Only this local user's.", callback=_somebody),
+]
+
+
 def config_file_of(path: Path | None) -> Path | None:
     """The configuration file: as named, else by the environment, else the usual one; None where
     that is not there and the environment has the settings."""

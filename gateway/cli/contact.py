@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.console import ConfigOption, JsonOption, fail, run, show
+from gateway.cli.console import ConfigOption, JsonOption, OwnerOption, UserOption, fail, run, show
 from gateway.errors import Malformed
 from gateway.model import Contact
 from gateway.sharing.contacts import Taken
@@ -15,8 +15,6 @@ from gateway.web.records import contact, contact_line, taken
 
 commands = typer.Typer(no_args_is_help=True)
 
-UserOption = Annotated[str, typer.Option("--user", "-u", help="The local user.")]
-OwnerOption = Annotated[str | None, typer.Option("--user", "-u", help="Only this local user's.")]
 ContactArgument = Annotated[str, typer.Argument(help="The id of the contact.")]
 
 

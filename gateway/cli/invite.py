@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.console import ConfigOption, JsonOption, fail, run, show, until
+from gateway.cli.console import (
+    ConfigOption,
+    JsonOption,
+    OwnerOption,
+    UserOption,
+    fail,
+    run,
+    show,
+    until,
+)
 from gateway.errors import GatewayError, Malformed
 from gateway.model import Contact, SentInvite
 from gateway.ocm.invites import parse_invite
@@ -18,8 +27,6 @@ commands = typer.Typer(no_args_is_help=True)
 Shown = tuple[SentInvite, str, str]
 """An Invite, its invite string and its link."""
 
-UserOption = Annotated[str, typer.Option("--user", "-u", help="The local user.")]
-SenderOption = Annotated[str | None, typer.Option("--user", "-u", help="Only this local user's.")]
 MailOption = Annotated[str, typer.Option("--mail-to", help="Mail it to this address.")]
 MessageOption = Annotated[str, typer.Option(help="A few words for that mail.")]
 InviteArgument = Annotated[str, typer.Argument(help="The id of the invite.")]
@@ -55,7 +62,7 @@ def create(
 
 @commands.command("list")
 def list_(
-    user: SenderOption = None, config: ConfigOption = None, as_json: JsonOption = False
+    user: OwnerOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """List the invites, the newest first."""
 
@@ -77,7 +84,7 @@ def show_(
     qr: Annotated[
         Path | None, typer.Option("--qr", help="Write its QR code there, as an SVG.")
     ] = None,
-    user: SenderOption = None,
+    user: OwnerOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -104,7 +111,7 @@ def show_(
 @commands.command("withdraw")
 def withdraw(
     invite_id: InviteArgument,
-    user: SenderOption = None,
+    user: OwnerOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -121,7 +128,7 @@ def resend(
     invite_id: InviteArgument,
     mail_to: MailOption = "",
     message: MessageOption = "",
-    user: SenderOption = None,
+    user: OwnerOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

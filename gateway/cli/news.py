@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.console import ConfigOption, JsonOption, run, show
+from gateway.cli.console import ConfigOption, JsonOption, UserOption, run, show
 from gateway.model import News, Wishes
 from gateway.web.records import moment, news
 
@@ -29,7 +29,7 @@ def waiting(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 @commands.command("mail")
 def mail(
-    user: Annotated[str, typer.Option("--user", "-u", help="Whose.")],
+    user: UserOption,
     on: Annotated[
         bool | None, typer.Option("--on/--off", help="Mail them, or no longer; else only show it.")
     ] = None,

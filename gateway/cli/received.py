@@ -5,21 +5,18 @@ from typing import Annotated
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.console import ConfigOption, JsonOption, run, show
+from gateway.cli.console import ConfigOption, JsonOption, OwnerOption, run, show
 from gateway.model import ReceivedShare
 from gateway.web.records import offered, received, received_line
 
 commands = typer.Typer(no_args_is_help=True)
 
 ShareArgument = Annotated[str, typer.Argument(help="The id of the received share.")]
-RecipientOption = Annotated[
-    str | None, typer.Option("--user", "-u", help="Only this local user's.")
-]
 
 
 @commands.command("list")
 def list_(
-    user: RecipientOption = None,
+    user: OwnerOption = None,
     search: Annotated[str, typer.Option(help="Only those with this in folder or sender.")] = "",
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -51,7 +48,7 @@ def list_(
 @commands.command("accept")
 def accept(
     share_id: ShareArgument,
-    user: RecipientOption = None,
+    user: OwnerOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -67,7 +64,7 @@ def accept(
 @commands.command("decline")
 def decline(
     share_id: ShareArgument,
-    user: RecipientOption = None,
+    user: OwnerOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -84,7 +81,7 @@ def decline(
 def hide(
     share_id: ShareArgument,
     off: Annotated[bool, typer.Option("--off", help="Show it again.")] = False,
-    user: RecipientOption = None,
+    user: OwnerOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -5,7 +5,17 @@ from typing import Annotated
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.console import REFUSED, ConfigOption, JsonOption, fail, run, show, until
+from gateway.cli.console import (
+    REFUSED,
+    ConfigOption,
+    JsonOption,
+    OwnerOption,
+    UserOption,
+    fail,
+    run,
+    show,
+    until,
+)
 from gateway.cli.share import permissions_of
 from gateway.errors import Malformed
 from gateway.model import Request, SentRequest, SentRequestState
@@ -14,7 +24,6 @@ from gateway.web.records import request_line, sent_request, sent_request_line
 
 commands = typer.Typer(no_args_is_help=True)
 
-OwnerOption = Annotated[str | None, typer.Option("--user", "-u", help="Only this local user's.")]
 RequestArgument = Annotated[str, typer.Argument(help="The id of the request.")]
 
 
@@ -76,7 +85,7 @@ def decline(
 
 @commands.command("send")
 def send(
-    user: Annotated[str, typer.Option("--user", "-u", help="The local user who asks.")],
+    user: UserOption,
     owner: Annotated[str, typer.Argument(help="Whom to ask: user@host[:port].")],
     share: Annotated[str, typer.Argument(help="For what: an identifier or URL of the resource.")],
     config: ConfigOption = None,

@@ -6,15 +6,13 @@ from typing import Annotated
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.console import ConfigOption, JsonOption, operator, run, show
+from gateway.cli.console import ConfigOption, JsonOption, UserOption, operator, run, show
 from gateway.errors import NotFound
 from gateway.model import Session
 from gateway.store import sessions
 from gateway.web.records import session, session_line
 
 commands = typer.Typer(no_args_is_help=True)
-
-UserOption = Annotated[str, typer.Option("--user", "-u", help="Whose.")]
 
 
 @commands.command("list")

@@ -5,7 +5,17 @@ from typing import Annotated
 import typer
 
 from gateway.app import Gateway
-from gateway.cli.console import REFUSED, ConfigOption, JsonOption, fail, run, show, until
+from gateway.cli.console import (
+    REFUSED,
+    ConfigOption,
+    JsonOption,
+    OwnerOption,
+    UserOption,
+    fail,
+    run,
+    show,
+    until,
+)
 from gateway.errors import Malformed
 from gateway.model import AccessLine, Permission, SentShare, SentState, ShareType
 from gateway.sharing.changing import Change, Changed
@@ -23,12 +33,10 @@ from gateway.web.records import (
 
 commands = typer.Typer(no_args_is_help=True)
 
-OwnerOption = Annotated[str | None, typer.Option("--user", "-u", help="Only this local user's.")]
-
 
 @commands.command("create")
 def create(
-    user: Annotated[str, typer.Option("--user", "-u", help="The local user who shares.")],
+    user: UserOption,
     path: Annotated[str, typer.Argument(help="What: a path in the user's files.")],
     share_with: Annotated[str, typer.Argument(help="With whom: user@host[:port].")],
     permissions: Annotated[
@@ -76,7 +84,7 @@ def create(
 
 @commands.command("look")
 def look(
-    user: Annotated[str, typer.Option("--user", "-u", help="The local user who would share.")],
+    user: UserOption,
     address: Annotated[str, typer.Argument(help="With whom: user@host[:port].")],
     config: ConfigOption = None,
     as_json: JsonOption = False,

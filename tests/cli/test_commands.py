@@ -240,12 +240,20 @@ def test_what_cannot_be_shared_exits_with_its_code(tmp_path, storage, words, cod
     assert command("share", "list") == []
 
 
-def test_nobody_has_no_files(command, peer):
-    """The storage's root holds everybody's."""
-    for path in ("/", "/alice/letter.txt"):
-        words = ("share", "create", "-u", "", path, f"einstein@{peer.authority}")
-        said(command(*words, code=console.NOT_FOUND))
-    said(command("invite", "create", "-u", "", code=console.NOT_FOUND))
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("share", "create", "-u", "", "/", "e@other.example"),
+        ("share", "list", "-u", ""),
+        ("invite", "create", "-u", ""),
+        ("contact", "add", "-u", "", "e@other.example"),
+        ("received", "list", "-u", ""),
+        ("news", "mail", "-u", ""),
+    ],
+)
+def test_nobody_is_no_user_and_not_everybody(words):
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, "name the user" in done.output) == (console.USAGE, True)
 
 
 def test_what_is_switched_off_is_refused(command):
