@@ -7,6 +7,7 @@ import typer
 from gateway.app import Gateway
 from gateway.cli.console import (
     REFUSED,
+    TRY_AGAIN,
     ConfigOption,
     JsonOption,
     OwnerOption,
@@ -113,6 +114,26 @@ def sent(
         lambda: [sent_request_line(one) for one in found] or ["Nobody asked for anything."],
         as_json=as_json,
     )
+
+
+@commands.command("retry")
+def retry(
+    request_id: Annotated[str, typer.Argument(help="The id of the request that was sent.")],
+    user: OwnerOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask now what did not arrive yet. Exits with 6 when it fails again, with 4 when refused."""
+
+    async def ask(gateway: Gateway) -> SentRequest:
+        made = await gateway.asking.by_id(request_id, user=user)
+        await gateway.outbox.retry_about(made.id)
+        return await gateway.asking.by_id(request_id)
+
+    asked = run(config, ask, as_json=as_json)
+    show(sent_request(asked), lambda: _outcome(asked), as_json=as_json)
+    if asked.state is not SentRequestState.SENT:
+        raise typer.Exit(REFUSED if asked.state is SentRequestState.REFUSED else TRY_AGAIN)
 
 
 def _outcome(asked: SentRequest) -> list[str]:

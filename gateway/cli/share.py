@@ -7,6 +7,7 @@ import typer
 from gateway.app import Gateway
 from gateway.cli.console import (
     REFUSED,
+    TRY_AGAIN,
     ConfigOption,
     JsonOption,
     OwnerOption,
@@ -17,13 +18,14 @@ from gateway.cli.console import (
     until,
 )
 from gateway.errors import Malformed
-from gateway.model import AccessLine, Permission, SentShare, SentState, ShareType
+from gateway.model import AccessLine, OutboxEntry, Permission, SentShare, SentState, ShareType
 from gateway.sharing.changing import Change, Changed
 from gateway.sharing.recipients import Recipient
 from gateway.sharing.sending import Offer
 from gateway.web.records import (
     access,
     access_line,
+    errand,
     public_link,
     recipient,
     sent,
@@ -191,6 +193,30 @@ def revoke(
     show(sent(share), lambda: [sent_line(share)], as_json=as_json)
 
 
+@commands.command("retry")
+def retry(
+    share_id: Annotated[str, typer.Argument(help="The id of the share.")],
+    user: OwnerOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell the other server now what it was not told yet. Exits with 6 when it fails again."""
+
+    async def tell(gateway: Gateway) -> tuple[SentShare, list[OutboxEntry]]:
+        share = await gateway.sending.by_id(share_id, owner=user)
+        left = await gateway.outbox.retry_about(share.provider_id)
+        return await gateway.sending.by_id(share_id), left
+
+    share, left = run(config, tell, as_json=as_json)
+    show(
+        sent(share) | {"errands": [errand(one) for one in left]},
+        lambda: [sent_line(share), *_failed(left)],
+        as_json=as_json,
+    )
+    if left:
+        raise typer.Exit(TRY_AGAIN)
+
+
 @commands.command("link")
 def link(
     share_id: Annotated[str, typer.Argument(help="The id of the share.")],
@@ -269,6 +295,10 @@ def _seen(seen: Recipient) -> list[str]:
     if seen.longest_days:
         lines.append(f"Policy ends it after {seen.longest_days} days.")
     return lines
+
+
+def _failed(left: list[OutboxEntry]) -> list[str]:
+    return [f"It failed again: {one.last_error}" for one in left if one.last_error]
 
 
 def _outcome(share: SentShare) -> list[str]:

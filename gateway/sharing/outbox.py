@@ -155,7 +155,7 @@ class Outbox:
         return await self._state.database.read(outbox.depth)
 
     async def about(self, share: str) -> list[OutboxEntry]:
-        """The errands about one share that are not done, in order."""
+        """The errands about one share, or one request of ours, that are not done, in order."""
         return await self._state.database.read(partial(outbox.all_entries, share=share))
 
     async def about_all(self, shares: Collection[str]) -> dict[str, list[OutboxEntry]]:
@@ -177,6 +177,12 @@ class Outbox:
 
         await (write or self._state.database.write)(renew)
         await self.attempt(entry_id)
+
+    async def retry_about(self, about: str) -> list[OutboxEntry]:
+        """Try now what is not done about a share or request, in order; what still is not."""
+        for entry in await self.about(about):
+            await self.retry(entry.id)
+        return await self.about(about)
 
     async def drop(self, entry_id: str, *, write: Write | None = None) -> OutboxEntry:
         """Forget an errand for good; `write` is handed it. Raises NotFound."""

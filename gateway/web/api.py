@@ -206,8 +206,7 @@ def _shares(
 
     async def retry(call: Call) -> object:
         share = await sending.by_id(call.path["id"], owner=call.name)
-        for entry in await outbox.about(share.provider_id):
-            await outbox.retry(entry.id)
+        await outbox.retry_about(share.provider_id)
         return await one(call)
 
     async def look(call: Call) -> object:
@@ -488,8 +487,7 @@ def _requests(requests: Requests, asking: Asking, outbox: Outbox) -> tuple[Opera
 
     async def ask_again(call: Call) -> object:
         made = await asking.by_id(call.path["id"], user=call.name)
-        for entry in await outbox.about(made.id):
-            await outbox.retry(entry.id)
+        await outbox.retry_about(made.id)
         return await one_sent(call)
 
     async def ask(call: Call) -> object:

@@ -220,6 +220,24 @@ def test_an_errand_is_retried_and_dropped_with_an_entry_each_by_whom(command, pe
     assert command("audit", "list", "--what", "outbox.", "--who", "operator nobody") == []
 
 
+def test_what_did_not_arrive_is_told_again_by_the_id_of_the_share_or_request(command, peer):
+    peer.on("POST /ocm/shares", Answer(503))
+    peer.on("POST /ocm/request-share", Answer(503))
+    there = f"e@{peer.authority}"
+    share = command("share", "create", "-u", "alice", "letter.txt", there)["id"]
+    asked = command("request", "send", "-u", "alice", there, "42")["id"]
+    again = command("share", "retry", share, code=console.TRY_AGAIN)
+    assert (again["state"], again["errands"][0]["attempts"]) == ("pending", 2)
+    assert command("request", "retry", asked, code=console.TRY_AGAIN)["state"] == "pending"
+    peer.on("POST /ocm/shares", Answer(201))
+    peer.on("POST /ocm/request-share", Answer(200))
+    told = command("share", "retry", share)
+    assert (told["state"], told["errands"]) == ("sent", [])
+    assert command("request", "retry", asked)["state"] == "sent"
+    for words in (("share", "retry", share), ("request", "retry", asked)):
+        assert said(command(*words, "-u", "bob", code=console.NOT_FOUND))["code"] == "NOT_FOUND"
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

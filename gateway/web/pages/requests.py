@@ -142,8 +142,7 @@ def requests(
         try:
             if view.field("do") == "retry":
                 made = await asking.by_id(view.field("id"), user=view.user.name)
-                for entry in await outbox.about(made.id):
-                    await outbox.retry(entry.id)
+                await outbox.retry_about(made.id)
                 made = await asking.by_id(made.id)
             else:
                 made = await asking.send(view.user.name, view.field("owner"), view.field("share"))

@@ -87,9 +87,7 @@ def sent(
                     await links.switch_off(one.provider_id)
                     view.say(view.gettext("The link opens nothing any more."))
                 case "retry":
-                    for entry in await outbox.about(one.provider_id):
-                        await outbox.retry(entry.id)
-                    if await outbox.about(one.provider_id):
+                    if await outbox.retry_about(one.provider_id):
                         view.say(view.gettext("It was tried again and failed."), "failed")
                     else:
                         view.say(view.gettext("It arrived."))
