@@ -27,7 +27,7 @@ query (`view.query("id")`). A redirect after a post never leaves this server: br
 
 import hmac
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -97,7 +97,7 @@ class Page:
 
     `public`: nobody has to be logged in. `menu`: its name in the menu of those who are; `badge`
     counts what waits there for a user of that name. `uploads`: its form brings a file, so the page
-    reads the body by itself (`uploads.upload_of`) and calls `View.expect_own_form` before it acts.
+    reads the body by itself (`uploads.upload_of`) and calls `View.take_in` before it acts.
     """
 
     path: str
@@ -158,6 +158,11 @@ class View:
         """Refused unless the form carries this visitor's CSRF token."""
         if not hmac.compare_digest(self.field("csrf").encode(), self.visitor.csrf.encode()):
             raise Refused("this form is too old; go back, load the page again and repeat it")
+
+    def take_in(self, fields: Mapping[str, str]) -> None:
+        """The fields of a form that brings a file. Refused unless they are this visitor's own."""
+        self.form |= {name: [value] for name, value in fields.items()}
+        self.expect_own_form()
 
     def gettext(self, text: str) -> str:
         """A text in the language of the visitor; `view.gettext("...") % {...}` fills it."""

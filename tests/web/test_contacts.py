@@ -1,5 +1,10 @@
 """The pages of contacts and invites: what one does with them beside sharing."""
 
+import io
+import json
+
+import aiohttp
+
 from tests.test_mail import smtp
 from tests.web.browser import browser
 
@@ -27,6 +32,39 @@ async def test_one_is_removed_and_told_when_one_says_so(opened):
         assert await here.contacts.all("alice") == []
         left = [one.id for one in await there.contacts.all(name)]
         assert left == ([] if tell else [theirs.id])
+
+
+async def test_the_book_is_carried_over_as_a_file(gateway, peer):
+    book, galileo = gateway.contacts, f"galileo@{peer.authority}"
+    made = await book.add("alice", galileo, name="Galileo")
+    await book.trust(made.id, True, user="alice")
+    async with browser(gateway) as alice:
+        await alice.login("alice")
+        saved = await alice.get("/contacts/cards")
+    assert saved.headers["Content-Disposition"] == 'attachment; filename="contacts.json"'
+    cards = saved.text.encode()
+    assert json.loads(cards) == await book.export("alice")
+    async with browser(gateway) as bob:
+        await bob.login("bob")
+
+        async def take_in(content, csrf="", **fields):
+            known = (await bob.get("/contacts")).fields("/contacts/cards")
+            form = aiohttp.FormData({"csrf": csrf or known["csrf"], **fields})
+            form.add_field("file", io.BytesIO(content), filename="contacts.json")
+            shown = await bob.send("POST", "/contacts/cards", data=form)
+            return shown, {one.shown_as: one.trusted for one in await book.all("bob")}
+
+        shown, known = await take_in(cards, csrf="another's")
+        assert (shown.status, known) == (403, {})
+        for content, told in ((b"no cards", "JSON"), (bytes(5 << 20), "may have")):
+            shown, known = await take_in(content)
+            assert (told in shown.text, known) == (True, {})
+        ours = str(gateway.ours.address("alice"))
+        shown, known = await take_in(cards.replace(galileo.encode(), ours.encode()))
+        assert ("1 was left out" in shown.text, known) == (True, {})
+        shown, known = await take_in(cards)
+        assert ("1 contact is in your book." in shown.text, known) == (True, {"Galileo": False})
+        assert (await take_in(cards, trust="yes"))[1] == {"Galileo": True}
 
 
 async def test_an_invite_is_mailed_from_its_page(opened):

@@ -111,8 +111,7 @@ class Tree:
     async def post_upload(self, view: View) -> web.StreamResponse:
         """A file from the browser into a folder."""
         async with upload_of(view.request, self.upload_bytes) as upload:
-            view.form |= {name: [value] for name, value in upload.fields.items()}
-            view.expect_own_form()
+            view.take_in(upload.fields)
             path = path_of(view.field("path"))
             name = upload.name.replace("\\", "/").rpartition("/")[2]
             try:
