@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from gateway.errors import GatewayError, Malformed
+from gateway.ocm.jscontact import MOST_BYTES
 from gateway.sharing.contacts import Contacts, Taken
 from gateway.web.languages import N_
 from gateway.web.pages.listing import search_of, turn_of
@@ -10,9 +11,6 @@ from gateway.web.requests import json_response
 from gateway.web.routes import Routes
 from gateway.web.uploads import upload_of
 from gateway.web.views import Page, Pages, View
-
-_MOST_BYTES = 4 << 20
-"""How long a file of cards may be."""
 
 
 def contacts(pages: Pages, book: Contacts) -> Routes:
@@ -56,7 +54,7 @@ def contacts(pages: Pages, book: Contacts) -> Routes:
         return response
 
     async def post_cards(view: View) -> web.StreamResponse:
-        async with upload_of(view.request, _MOST_BYTES) as upload:
+        async with upload_of(view.request, MOST_BYTES) as upload:
             view.take_in(upload.fields)
             trust = bool(view.field("trust"))
             try:
