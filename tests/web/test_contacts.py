@@ -5,6 +5,7 @@ import json
 
 import aiohttp
 
+from gateway.ocm.jscontact import MOST_BYTES
 from tests.test_mail import smtp
 from tests.web.browser import browser
 
@@ -56,7 +57,7 @@ async def test_the_book_is_carried_over_as_a_file(gateway, peer):
 
         shown, known = await take_in(cards, csrf="another's")
         assert (shown.status, known) == (403, {})
-        for content, told in ((b"no cards", "JSON"), (bytes(5 << 20), "may have")):
+        for content, told in ((b"no cards", "JSON"), (bytes(MOST_BYTES + 1), "may have")):
             shown, known = await take_in(content)
             assert (told in shown.text, known) == (True, {})
         ours = str(gateway.ours.address("alice"))
